@@ -1,0 +1,143 @@
+"""A task as everybody sees it, its states and the moves between them."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from trainer.names import RunStatus
+
+
+class State(StrEnum):
+    """Where a task stands. Only the moves in `MOVES` exist; the database refuses others."""
+
+    QUEUED = "QUEUED"
+    """Waits for its turn and for a free device."""
+    STARTING = "STARTING"
+    """Holds its device; the runner is being started."""
+    RUNNING = "RUNNING"
+    """Its trainer runs."""
+    STOPPING = "STOPPING"
+    """Was asked to stop; saves a checkpoint first."""
+    LOST = "LOST"
+    """Its process is gone without a word. Passes to QUEUED (try again) or FAILED at once."""
+    FINISHED = "FINISHED"
+    """Trained to its end."""
+    FAILED = "FAILED"
+    """Ended by an error; the task says which."""
+    STOPPED = "STOPPED"
+    """Ended by a person; can be resumed where it stopped."""
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.STARTING, State.STOPPED, State.FAILED}),
+    State.STARTING: frozenset({State.RUNNING, State.STOPPING, State.LOST, State.FAILED, State.QUEUED, State.FINISHED}),
+    State.RUNNING: frozenset({State.STOPPING, State.FINISHED, State.FAILED, State.STOPPED, State.LOST}),
+    State.STOPPING: frozenset({State.STOPPED, State.FINISHED, State.FAILED, State.LOST}),
+    State.LOST: frozenset({State.QUEUED, State.FAILED, State.STOPPED}),
+    State.FINISHED: frozenset(),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.STOPPED: frozenset({State.QUEUED}),
+}
+ACTIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING, State.LOST})
+ENDED = frozenset({State.FINISHED, State.FAILED, State.STOPPED})
+RUN_STATUS: dict[State, RunStatus] = {
+    State.QUEUED: RunStatus.SCHEDULED,
+    State.STARTING: RunStatus.SCHEDULED,
+    State.RUNNING: RunStatus.RUNNING,
+    State.STOPPING: RunStatus.RUNNING,
+    State.LOST: RunStatus.RUNNING,
+    State.FINISHED: RunStatus.FINISHED,
+    State.FAILED: RunStatus.FAILED,
+    State.STOPPED: RunStatus.KILLED,
+}
+"""What MLflow shows for each state. Written there, never read back as truth."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is, from the newest records of its spool."""
+
+    step: int = 0
+    total_steps: int = 0
+    """0 while not known yet."""
+    epoch: float = 0.0
+    epochs: int = 0
+    loss: float | None = None
+    eval_loss: float | None = None
+    learning_rate: float | None = None
+    tokens_per_second: float | None = None
+    seconds_left: float | None = None
+    """From the speed since this attempt began."""
+
+    @property
+    def fraction(self) -> float:
+        """Share done, 0 to 1."""
+        return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One requested training, from submit to end. Its id is the id of its MLflow run."""
+
+    id: str
+    name: str
+    type: str
+    state: State
+    config: dict[str, Any]
+    """Complete settings, defaults included."""
+    created_at: float
+    """Seconds since 1970, like all times here."""
+    priority: int = 0
+    """Higher goes first."""
+    project: str = "minimind"
+    """MLflow experiment."""
+    experiment_id: str = ""
+    started_at: float | None = None
+    """Begin of the current or last attempt."""
+    ended_at: float | None = None
+    attempt: int = 0
+    device: str = ""
+    """Slot that it holds, or held last: `cpu:0`, `cuda:1`; "" before the first start."""
+    waits_for: str = ""
+    """Why a queued task is not started yet, for people; "" if it is next or not queued."""
+    progress: Progress = field(default_factory=Progress)
+    error: str = ""
+    """One line: why it failed; "" if it did not."""
+    error_class: str = ""
+    hint: str = ""
+    """The way out, when it failed."""
+    parent_id: str = ""
+    """Task that this one retries or was cloned from."""
+    unsynced: bool = False
+    """Its last metrics or its end are not in MLflow yet."""
+    deleted_at: float | None = None
+    version: int = 0
+    """Counts the moves; used to avoid lost updates."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is in an end state."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class TaskEvent:
+    """One line of a task's history."""
+
+    at: float
+    attempt: int
+    before: str
+    """State before; "" for the first event."""
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """One page of a list of tasks."""
+
+    tasks: list[Task]
+    total: int
+    """Tasks that match the filter, on all pages."""
+    counts: dict[str, int]
+    """Tasks by state, over all that match type and words."""

@@ -1,0 +1,327 @@
+"""Every setting of every training type, in one place. The form, the command line, the documentation, the checks and
+the parameters in MLflow all come from these classes; the text under a field is its help everywhere.
+
+    config = parse_config("sft", {"data_path": "dataset/sft.jsonl", "epochs": "2"})
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trainer.errors import Problem, SettingsError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a field belongs in a form."""
+
+    group: Literal["data", "model", "training", "runtime", "output"]
+    advanced: bool = False
+    kind: Literal["", "dataset", "weight", "device"] = ""
+    """What is picked from: a data file, base weights, a device; "" for a plain value."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The range that a sweep proposes for a field."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+class FieldProblem(ValueError):
+    """A check across fields that failed; names the field that a person should change."""
+
+    def __init__(self, name: str, code: str, message: str, **values: Any) -> None:
+        super().__init__(message)
+        self.problem = Problem(name, code, message, values)
+
+
+Path = Annotated[str, Field(max_length=4096)]
+MAX_POSITIONS = 32_768
+"""`max_position_embeddings` of the MiniMind family (contract section 1)."""
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class TrainConfig(BaseModel):
+    """Settings that every training type shares."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    type: ClassVar[str]
+    title: ClassVar[str]
+
+    data_path: Annotated[Path, Field(min_length=1), Setting("data", kind="dataset")]
+    """Training data: a JSONL file, one row a line."""
+    eval_data_path: Annotated[Path, Setting("data", advanced=True, kind="dataset")] = ""
+    """Data to evaluate on. Empty: a part of the training data is held out (see eval_fraction)."""
+    eval_fraction: Annotated[float, Field(ge=0, le=0.5), Setting("data", advanced=True)] = 0.02
+    """Share of the training rows held out for evaluation when eval_data_path is empty; 0 for none."""
+    max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 340
+    """Longest row in tokens. Longer rows are cut, and counted in the log."""
+
+    from_weight: Annotated[Path, Setting("model", kind="weight")] = "none"
+    """Weights to start from: none, a registered model (models:/name/version), a Hugging Face folder, a MiniMind .pth
+    file, or a MiniMind prefix such as pretrain (out/pretrain_768.pth). With other than none, the model's sizes come
+    from the weights when they tell them."""
+    tokenizer_path: Annotated[Path, Setting("model", advanced=True)] = ""
+    """Tokenizer folder in Hugging Face format. Empty: the base model's own, else the one that ships with MiniMind
+    Platform."""
+    architecture: Annotated[Literal["v3", "v2"], Setting("model")] = "v3"
+    """MiniMind generation: v3 (minimind-3, the same as Qwen3) or v2 (minimind2, the same as Llama)."""
+    hidden_size: Annotated[int, Field(ge=8, le=8192), Setting("model"), Search(128, 1024)] = 768
+    """Width of the model; a multiple of num_attention_heads with an even head size."""
+    num_hidden_layers: Annotated[int, Field(ge=1, le=128), Setting("model"), Search(2, 16)] = 8
+    """Number of transformer layers."""
+    num_attention_heads: Annotated[int, Field(ge=1, le=128), Setting("model", advanced=True)] = 8
+    """Number of attention heads."""
+    num_key_value_heads: Annotated[int, Field(ge=1, le=128), Setting("model", advanced=True)] = 4
+    """Number of key and value heads; divides num_attention_heads."""
+    intermediate_size: Annotated[int, Field(ge=0, le=65_536), Setting("model", advanced=True)] = 0
+    """Width of the feed-forward layers. 0: MiniMind's own rule for the architecture."""
+    use_moe: Annotated[bool, Setting("model")] = False
+    """Mixture of experts in every layer (architecture v3 only)."""
+    num_experts: Annotated[int, Field(ge=2, le=256), Setting("model", advanced=True)] = 4
+    """Number of experts a layer, with use_moe."""
+    num_experts_per_tok: Annotated[int, Field(ge=1, le=64), Setting("model", advanced=True)] = 1
+    """Experts that each token visits, with use_moe."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000), Setting("training"), Search(1, 4)] = 2
+    """Passes over the training data."""
+    max_steps: Annotated[int, Field(ge=0), Setting("training")] = 0
+    """Stop after so many steps, whatever epochs says, with the learning rate planned for that length. 0: no limit."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(8, 128, log=True)] = 32
+    """Rows a forward pass. A step uses batch_size × accumulation_steps rows."""
+    accumulation_steps: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(1, 16, log=True)] = 1
+    """Batches whose gradients are added up for one step."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-6, 5e-3, log=True)] = 5e-4
+    """Peak learning rate; follows a cosine down to a tenth of it."""
+    warmup_steps: Annotated[int, Field(ge=0), Setting("training", advanced=True), Search(0, 500)] = 0
+    """Steps over which the learning rate first rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0, lt=1), Setting("training", advanced=True), Search(0, 0.2)] = 0.01
+    """AdamW weight decay, on all parameters as in MiniMind."""
+    grad_clip: Annotated[float, Field(ge=0, le=1000), Setting("training", advanced=True)] = 1.0
+    """Largest norm of the gradient; larger ones are scaled down. 0: no clipping."""
+    seed: Annotated[int, Field(ge=0, lt=2**31), Setting("training", advanced=True)] = 42
+    """Seed of the initial weights, the order of the rows and every random draw."""
+    nan_policy: Annotated[Literal["stop", "skip"], Setting("training", advanced=True)] = "stop"
+    """When the loss becomes NaN or infinite: stop and keep the last good checkpoint, or skip that step."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), Setting("runtime", kind="device")] = "auto"
+    """Where to train: auto (the first free GPU, else the CPU), cpu, cuda, or one GPU such as cuda:0."""
+    dtype: Annotated[Literal["bfloat16", "float16", "float32"], Setting("runtime")] = "bfloat16"
+    """Precision of the forward pass on a GPU; weights stay in float32. The CPU always computes in float32."""
+    packing: Annotated[bool, Setting("runtime", advanced=True)] = True
+    """Join the rows of a batch without padding; each row attends to itself only, so the loss stays the same."""
+    compile: Annotated[bool, Setting("runtime", advanced=True)] = False
+    """Compile the model with torch.compile: a slow start, then faster steps."""
+    gradient_checkpointing: Annotated[bool, Setting("runtime", advanced=True)] = False
+    """Recompute activations in the backward pass: less memory, slower steps."""
+
+    log_interval: Annotated[int, Field(ge=0), Setting("output", advanced=True)] = 0
+    """Steps between two points of the curves. 0: so that a run has at most 10,000 points."""
+    eval_interval: Annotated[int, Field(ge=0), Setting("output", advanced=True)] = 0
+    """Steps between two evaluations. 0: ten times a run."""
+    save_interval: Annotated[int, Field(ge=0), Setting("output", advanced=True)] = 0
+    """Steps between two checkpoints. 0: five times a run. The last step always gets one."""
+    keep_checkpoints: Annotated[int, Field(ge=1, le=1000), Setting("output", advanced=True)] = 3
+    """Newest checkpoints to keep; the best one is always kept too."""
+    save_dir: Annotated[Path, Setting("output", advanced=True)] = "out"
+    """Folder of task directories and of MiniMind .pth files."""
+    save_weight: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)] = ""
+    """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
+    model_name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output")] = ""
+    """Registered model that the checkpoints become versions of. Empty: minimind-{type}."""
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "TrainConfig":
+        heads, kv_heads, hidden = self.num_attention_heads, self.num_key_value_heads, self.hidden_size
+        if hidden % heads:
+            raise FieldProblem(
+                "hidden_size",
+                "hidden_not_multiple",
+                f"{hidden} is not a multiple of num_attention_heads {heads}; try {hidden // heads * heads or heads}.",
+                hidden=hidden,
+                heads=heads,
+                suggestion=hidden // heads * heads or heads,
+            )
+        if hidden // heads % 2:
+            raise FieldProblem(
+                "hidden_size",
+                "head_size_odd",
+                f"{hidden} / {heads} heads gives head size {hidden // heads}; rotary positions need an even one.",
+                hidden=hidden,
+                heads=heads,
+                head_size=hidden // heads,
+            )
+        if heads % kv_heads:
+            raise FieldProblem(
+                "num_key_value_heads",
+                "kv_heads_not_divisor",
+                f"{kv_heads} does not divide num_attention_heads {heads}.",
+                kv_heads=kv_heads,
+                heads=heads,
+            )
+        if self.use_moe and self.architecture == "v2":
+            raise FieldProblem(
+                "use_moe",
+                "moe_needs_v3",
+                "Mixture of experts needs architecture v3: MiniMind's v2 mixture has no Hugging Face class.",
+            )
+        if self.use_moe and self.num_experts_per_tok > self.num_experts:
+            raise FieldProblem(
+                "num_experts_per_tok",
+                "too_many_experts_per_tok",
+                f"{self.num_experts_per_tok} is more than num_experts {self.num_experts}.",
+                per_tok=self.num_experts_per_tok,
+                experts=self.num_experts,
+            )
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        """Size of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def feed_forward_size(self) -> int:
+        """`intermediate_size`, or MiniMind's rule when it is 0 (contract section 1)."""
+        if self.intermediate_size:
+            return self.intermediate_size
+        if self.architecture == "v3":
+            return math.ceil(self.hidden_size * math.pi / 64) * 64
+        return 64 * math.ceil(int(8 * self.hidden_size / 3) / 64)
+
+    @property
+    def registered_name(self) -> str:
+        """The registered model that checkpoints become versions of."""
+        return self.model_name or f"minimind-{self.type}"
+
+
+class PretrainConfig(TrainConfig):
+    """Next-token prediction on plain text: the first stage of a model."""
+
+    type = "pretrain"
+    title = "Pretraining"
+
+    accumulation_steps: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(1, 16, log=True)] = 8
+    """Batches whose gradients are added up for one step."""
+    save_weight: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)] = (
+        "pretrain"
+    )
+    """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
+
+
+class SFTConfig(TrainConfig):
+    """Supervised fine-tuning on conversations: only the assistant's words carry loss."""
+
+    type = "sft"
+    title = "Supervised fine-tuning"
+
+    max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 768
+    """Longest row in tokens. Longer rows are cut, and counted in the log."""
+    system_prompt_ratio: Annotated[float, Field(ge=0, le=1), Setting("data", advanced=True)] = 0.2
+    """Share of the rows without a system message that get a random one, drawn anew each epoch."""
+    empty_think_ratio: Annotated[float, Field(ge=0, le=1), Setting("data", advanced=True)] = 0.2
+    """Share of the rows whose empty <think> blocks stay; the others lose them, so that the model learns both."""
+    from_weight: Annotated[Path, Setting("model", kind="weight")] = "pretrain"
+    """Weights to start from: none, a registered model (models:/name/version), a Hugging Face folder, a MiniMind .pth
+    file, or a MiniMind prefix such as pretrain (out/pretrain_768.pth). With other than none, the model's sizes come
+    from the weights when they tell them."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(8, 128, log=True)] = 16
+    """Rows a forward pass. A step uses batch_size × accumulation_steps rows."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-6, 5e-3, log=True)] = 1e-5
+    """Peak learning rate; follows a cosine down to a tenth of it."""
+    save_weight: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)] = (
+        "full_sft"
+    )
+    """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
+
+
+TRAINING_TYPES: dict[str, type[TrainConfig]] = {c.type: c for c in (PretrainConfig, SFTConfig)}
+
+TYPE_ALIASES = {"full_sft": "sft"}
+"""MiniMind's names of training scripts that differ from ours."""
+FIELD_ALIASES = {"use_compile": "compile"}
+"""MiniMind's option names that differ from ours."""
+
+
+def config_class(type_name: str) -> type[TrainConfig]:
+    """The config class of a training type.
+
+    Raises:
+        SettingsError: there is no such type; the message lists those that there are.
+    """
+    name = TYPE_ALIASES.get(type_name, type_name)
+    if name not in TRAINING_TYPES:
+        choices = ", ".join(TRAINING_TYPES)
+        message = f"Unknown training type {type_name!r}; choose one of {choices}."
+        raise SettingsError([Problem("", "unknown_type", message, {"type": type_name, "choices": choices})])
+    return TRAINING_TYPES[name]
+
+
+def parse_config(type_name: str, values: dict[str, Any]) -> TrainConfig:
+    """Check settings and fill in the defaults.
+
+    Args:
+        type_name: a key of `TRAINING_TYPES`.
+        values: settings by field name; text is converted, as it comes from forms and command lines.
+
+    Raises:
+        SettingsError: with every problem that was found, not only the first.
+    """
+    cls = config_class(type_name)
+    renamed = {FIELD_ALIASES.get(name, name): value for name, value in values.items()}
+    try:
+        return cls.model_validate(renamed)
+    except ValidationError as error:
+        raise SettingsError(_problems(cls, renamed, error)) from None
+
+
+def _problems(cls: type[TrainConfig], values: dict[str, Any], error: ValidationError) -> list[Problem]:
+    problems: list[Problem] = []
+    for item in error.errors():
+        context = item.get("ctx", {})
+        cause = context.get("error")
+        if isinstance(cause, FieldProblem):
+            problems.append(cause.problem)
+            continue
+        name = str(item["loc"][0]) if item["loc"] else ""
+        limits = {key: value for key, value in context.items() if isinstance(value, str | int | float)}
+        details = limits | {"value": item["input"]} if item["type"] != "missing" else limits
+        problems.append(Problem(name, item["type"], _sentence(cls, name, item), details))
+    return problems + _size_problems(cls, values, {p.field for p in problems})
+
+
+def _size_problems(cls: type[TrainConfig], values: dict[str, Any], bad: set[str]) -> list[Problem]:
+    """The cross-field checks that pydantic leaves out while single fields are wrong, on the rest of the fields."""
+    if not bad:
+        return []
+    good = {name: value for name, value in values.items() if name in cls.model_fields and name not in bad}
+    try:
+        cls.model_validate({"data_path": "x"} | good)
+    except ValidationError as error:
+        causes = [item.get("ctx", {}).get("error") for item in error.errors()]
+        return [c.problem for c in causes if isinstance(c, FieldProblem) and c.problem.field not in bad]
+    return []
+
+
+def _sentence(cls: type[TrainConfig], name: str, item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        known = ", ".join(sorted(n for n in cls.model_fields if _alike(n, name)))
+        return f"There is no setting {name!r} in {cls.type}." + (f" Did you mean {known}?" if known else "")
+    if item["type"] == "missing" or (item["type"] == "string_too_short" and item["input"] == ""):
+        return "Required, but empty."
+    if item["type"] == "string_pattern_mismatch" and name == "device":
+        return f"Use auto, cpu, cuda or cuda:N, got {item['input']!r}."
+    if item["type"] == "string_pattern_mismatch":
+        return f"Use letters, digits, '.', '_' and '-', at most 64, got {item['input']!r}."
+    return f"{item['msg']}, got {item['input']!r}."
+
+
+def _alike(known: str, typed: str) -> bool:
+    words = set(re.split(r"[_-]", typed)) - {""}
+    return bool(words & set(known.split("_")))

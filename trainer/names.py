@@ -1,0 +1,119 @@
+"""Every name that leaves this process: metrics, tags, statuses, files. A literal elsewhere is a mistake."""
+
+from enum import StrEnum
+
+
+class Metric(StrEnum):
+    """Keys of the series in MLflow. MLflow groups its charts by the part before the slash."""
+
+    LOSS = "train/loss"
+    LOSS_MIN = "train/loss_min"
+    LOSS_MAX = "train/loss_max"
+    AUX_LOSS = "train/aux_loss"
+    LEARNING_RATE = "train/learning_rate"
+    GRAD_NORM = "train/grad_norm"
+    EPOCH = "train/epoch"
+    TOKENS = "train/tokens"
+    EVAL_LOSS = "eval/loss"
+    TOKENS_PER_SECOND = "perf/tokens_per_second"
+    STEP_SECONDS = "perf/step_seconds"
+    MFU = "perf/mfu"
+    CPU_PERCENT = "system/cpu_percent"
+    MEMORY_MB = "system/memory_mb"
+    GPU_MEMORY_MB = "system/gpu_memory_mb"
+
+
+class Tag(StrEnum):
+    """Tags on MLflow runs and model versions."""
+
+    KIND = "minimind.kind"
+    TYPE = "minimind.type"
+    STATE = "minimind.state"
+    ATTEMPT = "minimind.attempt"
+    SUBMIT_KEY = "minimind.submit_key"
+    PARENT = "minimind.parent"
+    BASE = "minimind.base"
+    DATASET_SHA256 = "minimind.dataset_sha256"
+    STEP = "minimind.step"
+    TOKENS = "minimind.tokens"
+    LOSS = "minimind.loss"
+    EVAL_LOSS = "minimind.eval_loss"
+    BYTES = "minimind.bytes"
+    SHA256 = "minimind.sha256"
+    PARAMETERS = "minimind.parameters"
+    TASK_NAME = "minimind.task_name"
+
+
+class Alias(StrEnum):
+    """Movable names of model versions. MLflow reserves `latest`."""
+
+    LAST = "last"
+    BEST = "best"
+
+
+class RunStatus(StrEnum):
+    """MLflow's five run statuses."""
+
+    SCHEDULED = "SCHEDULED"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+class Outcome(StrEnum):
+    """How a trainer process ended, as written to `result.json`."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class ErrorClass(StrEnum):
+    """Why a training failed; decides whether the scheduler may try again."""
+
+    SETTINGS = "settings"
+    """Settings that cannot work. Never retried."""
+    DATA = "data"
+    """A data file that is missing, broken or unusable. Never retried."""
+    BASE = "base"
+    """Base weights that are missing or do not fit. Never retried."""
+    DIVERGED = "diverged"
+    """The loss became NaN or infinite. Never retried."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The device had too little memory. Never retried."""
+    DISK = "disk"
+    """No space left, or the disk refused to write."""
+    INTERNAL = "internal"
+    """An exception that we did not foresee."""
+
+
+class ExitCode:
+    """Exit codes of `python -m trainer`. torchrun hides them, so `result.json` is what counts."""
+
+    FINISHED = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    STOPPED = 143
+
+
+class TaskFile(StrEnum):
+    """Files of a task directory `out/<run_id>/`."""
+
+    CONFIG = "config.json"
+    LOG = "log.txt"
+    METRICS = "metrics.jsonl"
+    OFFSET = "spool.offset"
+    RESULT = "result.json"
+    CHECKPOINTS = "checkpoints"
+
+
+class Env(StrEnum):
+    """Environment variables that the runner sets for a trainer."""
+
+    TRACKING_URI = "MLFLOW_TRACKING_URI"
+    RUN_ID = "MLFLOW_RUN_ID"
+    TASK_DIR = "MINIMIND_TASK_DIR"
+    ARTIFACTS_DIR = "MINIMIND_ARTIFACTS_DIR"
+    """Local folder behind MLflow's artifact store, if it is on this machine: checkpoints are hard-linked into it."""
+    HOME = "MINIMIND_HOME"
