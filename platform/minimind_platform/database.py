@@ -1,0 +1,119 @@
+"""Opens the queue's database and brings its tables up to date.
+
+    engine = open_engine("sqlite:////data/minimind/mlruns/app.db")
+    with transaction(engine, write=True) as connection: ...
+
+Safe to call from many processes at once. SQLite runs in WAL mode on a local disk; every write takes the write lock at
+its beginning (`BEGIN IMMEDIATE`), because a lock taken half way cannot be waited for and fails at once.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from minimind_platform.errors import PlatformError
+from minimind_platform.schema import REVISIONS
+
+LOCK_WAIT_SECONDS = 30
+MIGRATION_LOCK = 7_261_946  # any number that nobody else uses for an advisory lock in this database
+
+
+def open_engine(url: str) -> Engine:
+    """Open the database, creating or migrating it if needed.
+
+    Raises:
+        PlatformError: it cannot be opened, or was written by a newer version of this program.
+    """
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise PlatformError(f"{url!r} is not the URL of a database; try sqlite:////full/path/app.db.") from None
+    engine = _sqlite(address) if address.get_backend_name() == "sqlite" else create_engine(address, pool_pre_ping=True)
+    try:
+        if not _is_current(engine):
+            _migrate(engine)
+    except OperationalError as error:
+        raise PlatformError(f"The database {address} cannot be opened: {error.orig}.") from error
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine, *, write: bool = False) -> Iterator[Connection]:
+    """One transaction, rolled back on any error."""
+    try:
+        with engine.execution_options(write=write).begin() as connection:
+            yield connection
+    except OperationalError as error:
+        raise PlatformError(f"The queue's database does not answer ({error.orig}). Try again in a moment.") from error
+
+
+def _sqlite(address: URL) -> Engine:
+    Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(address, connect_args={"timeout": LOCK_WAIT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        connection.execute("PRAGMA synchronous = FULL")  # an accepted submit survives a power cut
+
+    @event.listens_for(engine, "begin")
+    def began(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _is_current(engine: Engine) -> bool:
+    """Whether there is nothing to migrate. Asked first, because Alembic takes a while to import."""
+    with engine.begin() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if found is not None and found not in REVISIONS:
+        raise PlatformError(
+            f"The database has version {found}, newer than this program, which knows {REVISIONS[-1]}. "
+            "Update MiniMind Platform, or use the home folder of an older installation."
+        )
+    return found == REVISIONS[-1]
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    with _alone(engine):
+        if _is_current(engine):  # another process was faster
+            return
+        with transaction(engine, write=True) as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Keep other processes from migrating at the same time."""
+    if engine.dialect.name != "sqlite":
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": MIGRATION_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": MIGRATION_LOCK})
+        return
+    with Path(f"{engine.url.database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        raw = engine.raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA journal_mode = WAL")  # lasts; needs the database for itself once
+        finally:
+            raw.close()
+        yield

@@ -1,0 +1,132 @@
+"""Tasks as rows of the database, and back.
+
+task = to_task(connection.execute(select(schema.task)).first())
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Row
+
+from minimind_platform.tasks import ENDED, Progress, State, Task
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """What a submit hands to the queue. Its id is the id of the MLflow run that exists already."""
+
+    id: str
+    key: str
+    """Made by the caller so that a repeated submit gives one task; "" for none."""
+    type: str
+    name: str
+    project: str
+    experiment_id: str
+    config: dict[str, Any]
+    priority: int = 0
+    parent_id: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued task, as little of it as is needed to say why it waits."""
+
+    id: str
+    name: str
+    wants: str
+    """Device of its settings: auto, cpu, cuda, cuda:1."""
+    not_before: float
+    waits_for: str
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often a task was started again by itself."""
+
+    restarts: int
+    fruitless: int
+    """Attempts in a row that recorded no new step."""
+    attempt_step: int
+    """Step at which the current attempt began."""
+
+
+def new_row(new: NewTask) -> dict[str, Any]:
+    """Columns of a task that was just submitted."""
+    now = time.time()
+    words = [new.name, new.id, new.type, str(new.config.get("data_path", ""))]
+    return {
+        "id": new.id,
+        "key": new.key or None,
+        "type": new.type,
+        "name": new.name,
+        "project": new.project,
+        "experiment_id": new.experiment_id,
+        "state": State.QUEUED.value,
+        "config": json.dumps(new.config, ensure_ascii=False),
+        "wants": str(new.config.get("device", "auto")),
+        "search": "\n".join(words).casefold(),
+        "priority": new.priority,
+        "parent_id": new.parent_id,
+        "created_at": now,
+        "queued_at": now,
+        "not_before": 0.0,
+        "attempt": 0,
+        "attempt_step": 0,
+        "restarts": 0,
+        "fruitless": 0,
+        "device": "",
+        "waits_for": "",
+        "progress": "{}",
+        "error": "",
+        "error_class": "",
+        "hint": "",
+        "mirrored_version": -1,
+        "version": 0,
+    }
+
+
+def to_task(row: Row[Any]) -> Task:
+    state = State(row.state)
+    return Task(
+        id=row.id,
+        name=row.name,
+        type=row.type,
+        state=state,
+        config=json.loads(row.config),
+        created_at=row.created_at,
+        priority=row.priority,
+        project=row.project,
+        experiment_id=row.experiment_id,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        attempt=row.attempt,
+        device=row.device,
+        waits_for=row.waits_for,
+        progress=Progress(**json.loads(row.progress)),
+        error=row.error,
+        error_class=row.error_class,
+        hint=row.hint,
+        parent_id=row.parent_id,
+        unsynced=state in ENDED and row.mirrored_version < row.version,
+        deleted_at=row.deleted_at,
+        version=row.version,
+    )
+
+
+def from_progress(progress: Progress) -> str:
+    return json.dumps(asdict(progress))
+
+
+def effects(before: State, to: State) -> dict[str, Any]:
+    """What a move changes besides the state, unless the mover says otherwise."""
+    now = time.time()
+    if to in ENDED:
+        return {"ended_at": now, "waits_for": ""}
+    if to is not State.QUEUED:
+        return {"waits_for": ""}
+    queued = {"queued_at": now, "ended_at": None, "error": "", "error_class": "", "hint": ""}
+    if before in ENDED:  # a person wants it again: whatever went wrong before does not count
+        queued |= {"not_before": 0.0, "restarts": 0, "fruitless": 0}
+    return queued

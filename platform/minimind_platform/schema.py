@@ -1,0 +1,113 @@
+"""Tables of the queue's database, and the triggers that guard them.
+
+    connection.execute(select(task).where(task.c.state == State.QUEUED))
+
+MLflow is the record of what was trained; here is only what scheduling needs. A change here needs a new file in
+`migrations/versions/`, and its number in `REVISIONS`.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+from minimind_platform.tasks import State
+
+REVISIONS = ("0001",)
+"""All versions of the database that this program knows, oldest first."""
+
+metadata = MetaData()
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("key", String(200)),  # NULL if submitted without one: NULLs never collide
+    Column("type", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("experiment_id", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("wants", String(40), nullable=False),  # config["device"], so that a claim need not read configs
+    Column("search", Text, nullable=False),  # name, id, type and data path, casefolded
+    Column("priority", Integer, nullable=False),
+    Column("parent_id", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("queued_at", Float, nullable=False),  # begin of the waiting that counts for its turn
+    Column("not_before", Float, nullable=False),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Column("attempt", Integer, nullable=False),
+    Column("attempt_step", Integer, nullable=False),  # step that this attempt began with
+    Column("restarts", Integer, nullable=False),  # automatic ones since a person last queued it
+    Column("fruitless", Integer, nullable=False),  # attempts in a row without a new step
+    Column("device", String(40), nullable=False),
+    Column("waits_for", Text, nullable=False),
+    Column("progress", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("error_class", String(40), nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("mirrored_version", Integer, nullable=False),  # the version that MLflow was told last; -1: none
+    Column("deleted_at", Float),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("key", name="task_key"),
+    Index("task_state", "state"),
+    Index("task_created_at", "created_at"),
+)
+
+task_event = Table(
+    "task_event",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("task_id", String(64), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("before", String(16), nullable=False),
+    Column("after", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("task_event_task_id", "task_id"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("slot", String(40), primary_key=True),  # the primary key is what makes a double lease impossible
+    Column("task_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("taken_at", Float, nullable=False),
+)
+
+
+def trigger_sql(moves: Mapping[State, frozenset[State]], dialect: str) -> list[str]:
+    """Statements that make the database itself refuse moves outside `moves` and changes to the history."""
+    known = " OR ".join(
+        f"(OLD.state = '{before}' AND NEW.state IN ({', '.join(repr(str(to)) for to in sorted(after))}))"
+        for before, after in moves.items()
+        if after
+    )
+    return _postgresql(known) if dialect == "postgresql" else _sqlite(known)
+
+
+def _sqlite(known: str) -> list[str]:
+    refuse = "BEGIN SELECT RAISE(ABORT, '{}'); END"
+    no_move, no_change = refuse.format("no such move between states"), refuse.format("the history is append-only")
+    return [
+        f"CREATE TRIGGER task_moves BEFORE UPDATE OF state ON task WHEN NOT ({known}) {no_move}",
+        f"CREATE TRIGGER task_begins BEFORE INSERT ON task WHEN NEW.state != 'QUEUED' {no_move}",
+        f"CREATE TRIGGER task_event_update BEFORE UPDATE ON task_event {no_change}",
+        f"CREATE TRIGGER task_event_delete BEFORE DELETE ON task_event {no_change}",
+    ]
+
+
+def _postgresql(known: str) -> list[str]:
+    refuse = "CREATE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{}'; END $$"
+    return [
+        refuse.format("no_such_move", "no such move between states"),
+        refuse.format("history_is_append_only", "the history is append-only"),
+        "CREATE TRIGGER task_moves BEFORE UPDATE OF state ON task FOR EACH ROW "
+        f"WHEN (NOT ({known})) EXECUTE FUNCTION no_such_move()",
+        "CREATE TRIGGER task_begins BEFORE INSERT ON task FOR EACH ROW "
+        "WHEN (NEW.state != 'QUEUED') EXECUTE FUNCTION no_such_move()",
+        "CREATE TRIGGER task_event_guard BEFORE UPDATE OR DELETE ON task_event FOR EACH ROW "
+        "EXECUTE FUNCTION history_is_append_only()",
+    ]

@@ -1,0 +1,268 @@
+"""The queue: tasks, their states and history, and who holds which slot.
+
+    store = Store("sqlite:////data/minimind/mlruns/app.db")
+    task, created = store.add(NewTask(id=run_id, key="", type="sft", name="first", ...))
+    task = store.move(task, State.STOPPED, "stopped by a person")
+
+Many processes may use it at once. Every method is one transaction, and a move that comes too late changes nothing.
+"""
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from minimind_platform.database import open_engine, transaction
+from minimind_platform.errors import ConflictError, NotFoundError
+from minimind_platform.rows import NewTask, Retries, Waiting, effects, from_progress, new_row, to_task
+from minimind_platform.schema import lease, task_event
+from minimind_platform.schema import task as table
+from minimind_platform.tasks import ACTIVE, ENDED, MOVES, Progress, State, Task, TaskEvent, TaskPage
+
+__all__ = ["NewTask", "Retries", "Store", "Waiting"]
+
+AGEING_SECONDS = 600
+"""Waiting this long is worth one point of priority, so that nothing waits for ever."""
+
+# priority + waited / AGEING_SECONDS, less what is the same for all: an order that does not depend on the time
+TURN = (table.c.queued_at - table.c.priority * AGEING_SECONDS, table.c.created_at, table.c.id)
+CHANGES = frozenset(
+    {"error", "error_class", "hint", "started_at", "ended_at", "not_before", "restarts", "fruitless", "priority"}
+)
+
+
+class Store:
+    """The queue's database."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database; create or migrate it if needed.
+
+        Raises:
+            PlatformError: it cannot be opened or is newer than this program.
+        """
+        self._engine = open_engine(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # tasks
+
+    def add(self, new: NewTask) -> tuple[Task, bool]:
+        """Queue a task. With a key that was used before, give back that task and False."""
+        try:
+            with self._write() as connection:
+                connection.execute(insert(table).values(new_row(new)))
+                _record(connection, new.id, 0, "", State.QUEUED, "submitted")
+                return _one(connection, new.id), True
+        except IntegrityError:
+            existing = self.by_key(new.key)
+            if existing is None:
+                raise ConflictError(f"There is a task {new.id} already.") from None
+            return existing, False
+
+    def get(self, task_id: str) -> Task | None:
+        with self._read() as connection:
+            row = connection.execute(select(table).where(table.c.id == task_id)).first()
+        return to_task(row) if row else None
+
+    def find(self, prefix: str) -> list[str]:
+        """Ids that begin with `prefix`, at most 10."""
+        query = select(table.c.id).where(table.c.id.startswith(prefix, autoescape=True)).order_by(table.c.id).limit(10)
+        with self._read() as connection:
+            return list(connection.scalars(query))
+
+    def by_key(self, key: str) -> Task | None:
+        with self._read() as connection:
+            row = connection.execute(select(table).where(table.c.key == (key or None))).first()
+        return to_task(row) if row else None
+
+    def page(
+        self,
+        *,
+        states: Collection[str] = (),
+        types: Collection[str] = (),
+        words: str = "",
+        deleted: bool = False,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> TaskPage:
+        """Tasks, newest first. Every word must be part of the name, id, type or data path; case does not matter."""
+        matches = table.c.deleted_at.is_not(None) if deleted else table.c.deleted_at.is_(None)
+        for word in words.casefold().split():
+            matches &= table.c.search.contains(word, autoescape=True)
+        if types:
+            matches &= table.c.type.in_(list(types))
+        wanted = matches & table.c.state.in_(list(states)) if states else matches
+        rows = select(table).where(wanted).order_by(table.c.created_at.desc(), table.c.id.desc())
+        counts = select(table.c.state, func.count()).where(matches).group_by(table.c.state)
+        with self._read() as connection:
+            tasks = [to_task(row) for row in connection.execute(rows.limit(limit).offset(offset))]
+            by_state = {row[0]: row[1] for row in connection.execute(counts)}
+        total = sum(count for state, count in by_state.items() if not states or state in states)
+        return TaskPage(tasks, total, by_state)
+
+    def events(self, task_id: str) -> list[TaskEvent]:
+        """History of a task, oldest first."""
+        c = task_event.c
+        query = select(c.at, c.attempt, c.before, c.after, c.reason).where(c.task_id == task_id).order_by(c.number)
+        with self._read() as connection:
+            return [TaskEvent(*row) for row in connection.execute(query)]
+
+    def move(self, task: Task, to: State, reason: str, **changes: Any) -> Task:
+        """Move a task on, if it is still as the caller saw it. Ending or queueing it gives its slot back.
+
+        Args:
+            task: as the caller saw it last.
+            to: the new state.
+            reason: one line for the history.
+            changes: columns to set as well, of `CHANGES`.
+
+        Raises:
+            ConflictError: there is no such move, or the task has moved meanwhile.
+        """
+        if to not in MOVES[task.state]:
+            raise ConflictError(f"Task {task.name!r} is {task.state}; it cannot become {to}.")
+        if unknown := changes.keys() - CHANGES:
+            raise TypeError(f"A move cannot change {', '.join(sorted(unknown))}; only {', '.join(sorted(CHANGES))}.")
+        seen = (table.c.id == task.id) & (table.c.state == task.state.value) & (table.c.version == task.version)
+        values = effects(task.state, to) | changes | {"state": to.value, "version": task.version + 1}
+        with self._write() as connection:
+            if connection.execute(update(table).where(seen).values(values)).rowcount == 0:
+                now = _one(connection, task.id)
+                raise ConflictError(f"Task {task.name!r} has moved on meanwhile: it is {now.state} now.")
+            if to in ENDED or to is State.QUEUED:
+                connection.execute(delete(lease).where(lease.c.task_id == task.id))
+            _record(connection, task.id, task.attempt, task.state, to, reason)
+            return _one(connection, task.id)
+
+    def set_deleted(self, task_id: str, deleted_at: float | None) -> Task:
+        """Hide a task from the lists, or show it again."""
+        with self._write() as connection:
+            connection.execute(update(table).where(table.c.id == task_id).values(deleted_at=deleted_at))
+            return _one(connection, task_id)
+
+    # scheduler
+
+    def claim(self, slots_by_kind: Mapping[str, Sequence[str]], now: float) -> Task | None:
+        """Give the task whose turn it is a free slot that it can use, and make it STARTING.
+
+        Args:
+            slots_by_kind: all slots of this machine, such as `{"cpu": ["cpu:0"], "cuda": ["cuda:0", "cuda:1"]}`.
+            now: seconds since 1970.
+        """
+        with self._write() as connection:
+            taken = set(connection.scalars(select(lease.c.slot)))
+            due = (table.c.state == State.QUEUED.value) & (table.c.not_before <= now) & table.c.deleted_at.is_(None)
+            free = {
+                wants: slot
+                for wants in connection.scalars(select(table.c.wants).where(due).distinct())
+                if (slot := _first_free(wants, slots_by_kind, taken))
+            }
+            if not free:
+                return None
+            query = select(table).where(due & table.c.wants.in_(free)).order_by(*TURN).limit(1)
+            row = connection.execute(query.with_for_update(skip_locked=True)).first()
+            return _start(connection, row, free[row.wants], now) if row else None
+
+    def active(self) -> list[Task]:
+        """Tasks that hold a slot or are about to give it back, in the order of their start."""
+        query = select(table).where(table.c.state.in_([s.value for s in ACTIVE])).order_by(table.c.started_at)
+        with self._read() as connection:
+            return [to_task(row) for row in connection.execute(query)]
+
+    def waiting(self) -> list[Waiting]:
+        """Queued tasks in the order of their turn."""
+        c = table.c
+        query = select(c.id, c.name, c.wants, c.not_before, c.waits_for)
+        query = query.where((c.state == State.QUEUED.value) & c.deleted_at.is_(None)).order_by(*TURN)
+        with self._read() as connection:
+            return [Waiting(*row) for row in connection.execute(query)]
+
+    def retries(self, task_id: str) -> Retries:
+        query = select(table.c.restarts, table.c.fruitless, table.c.attempt_step).where(table.c.id == task_id)
+        with self._read() as connection:
+            return Retries(*connection.execute(query).one())
+
+    def set_progress(self, task_id: str, progress: Progress) -> None:
+        with self._write() as connection:
+            connection.execute(update(table).where(table.c.id == task_id).values(progress=from_progress(progress)))
+
+    def set_waits(self, waits: Mapping[str, str]) -> None:
+        """Say for each of these queued tasks what it waits for."""
+        if not waits:
+            return
+        with self._write() as connection:
+            for part in _chunks(list(waits)):
+                sentences = case({one: waits[one] for one in part}, value=table.c.id)
+                still = table.c.id.in_(part) & (table.c.state == State.QUEUED.value)
+                connection.execute(update(table).where(still).values(waits_for=sentences))
+
+    def release(self, task_id: str) -> None:
+        """Give back the slot of a task of which no process is left."""
+        with self._write() as connection:
+            connection.execute(delete(lease).where(lease.c.task_id == task_id))
+
+    def leases(self) -> dict[str, str]:
+        """Id of the task that holds each taken slot."""
+        with self._read() as connection:
+            return {row.slot: row.task_id for row in connection.execute(select(lease))}
+
+    def unmirrored(self) -> list[Task]:
+        """Tasks that have moved since MLflow was told."""
+        query = select(table).where(table.c.mirrored_version < table.c.version).order_by(table.c.created_at)
+        with self._read() as connection:
+            return [to_task(row) for row in connection.execute(query)]
+
+    def set_mirrored(self, task: Task) -> None:
+        """MLflow knows the task as it is here; later moves are not known yet."""
+        older = (table.c.id == task.id) & (table.c.mirrored_version < task.version)
+        with self._write() as connection:
+            connection.execute(update(table).where(older).values(mirrored_version=task.version))
+
+    def _read(self) -> AbstractContextManager[Connection]:
+        return transaction(self._engine)
+
+    def _write(self) -> AbstractContextManager[Connection]:
+        return transaction(self._engine, write=True)
+
+
+def _record(connection: Connection, task_id: str, attempt: int, before: str, after: State, reason: str) -> None:
+    values = {"task_id": task_id, "at": time.time(), "attempt": attempt, "before": str(before), "after": after.value}
+    connection.execute(insert(task_event).values(values | {"reason": reason}))
+
+
+def _one(connection: Connection, task_id: str) -> Task:
+    row = connection.execute(select(table).where(table.c.id == task_id)).first()
+    if row is None:
+        raise NotFoundError(f"There is no task {task_id}.")
+    return to_task(row)
+
+
+def _start(connection: Connection, row: Row[Any], slot: str, now: float) -> Task:
+    values = {"state": State.STARTING.value, "version": row.version + 1, "attempt": row.attempt + 1, "device": slot}
+    values |= {"started_at": now, "waits_for": "", "attempt_step": json.loads(row.progress).get("step", 0)}
+    connection.execute(update(table).where(table.c.id == row.id).values(values))
+    connection.execute(insert(lease).values(slot=slot, task_id=row.id, attempt=row.attempt + 1, taken_at=now))
+    _record(connection, row.id, row.attempt + 1, State.QUEUED, State.STARTING, f"its turn, on {slot}")
+    return _one(connection, row.id)
+
+
+def slots_for(wants: str, slots_by_kind: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Slots that a task with this device setting may use; none if the machine has no such device."""
+    gpus = slots_by_kind.get("cuda", ())
+    if wants == "auto":
+        return gpus or slots_by_kind.get("cpu", ())
+    return slots_by_kind.get(wants, ()) or [slot for slot in gpus if slot == wants]
+
+
+def _first_free(wants: str, slots_by_kind: Mapping[str, Sequence[str]], taken: set[str]) -> str | None:
+    return next((slot for slot in slots_for(wants, slots_by_kind) if slot not in taken), None)
+
+
+def _chunks(ids: list[str], size: int = 200) -> Iterator[list[str]]:
+    for begin in range(0, len(ids), size):
+        yield ids[begin : begin + size]
