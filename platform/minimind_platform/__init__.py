@@ -1,0 +1,116 @@
+"""Train, watch and compare small language models.
+
+    from minimind_platform import Platform
+    platform = Platform()                                     # the current folder, or MINIMIND_HOME
+    task = platform.submit("pretrain", {"data_path": "dataset/samples/pretrain.jsonl"})
+
+Names are imported when they are first used, so that `minimind --help` does not wait for databases.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minimind_platform.errors import (
+        ConflictError,
+        NotFoundError,
+        PathError,
+        PlatformError,
+        Problem,
+        SettingsError,
+        TrackingUnavailableError,
+        TrainerError,
+    )
+    from minimind_platform.service import Platform
+    from minimind_platform.settings import Settings
+    from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
+    from minimind_platform.views import (
+        Check,
+        Dataset,
+        LogChunk,
+        ModelVersion,
+        Preflight,
+        Series,
+        TrainingType,
+        WeightFile,
+    )
+    from trainer.fields import ConfigField
+    from trainer.names import Alias, ErrorClass, Metric
+    from trainer.presets import DEFAULT_PRESET, Preset, matching_preset
+
+_HOMES = {
+    "minimind_platform.service": ("Platform",),
+    "minimind_platform.settings": ("Settings",),
+    "minimind_platform.tasks": ("ACTIVE", "ENDED", "Progress", "State", "Task", "TaskEvent", "TaskPage"),
+    "minimind_platform.views": (
+        "Check",
+        "Dataset",
+        "LogChunk",
+        "ModelVersion",
+        "Preflight",
+        "Series",
+        "TrainingType",
+        "WeightFile",
+    ),
+    "minimind_platform.errors": (
+        "ConflictError",
+        "NotFoundError",
+        "PathError",
+        "PlatformError",
+        "Problem",
+        "SettingsError",
+        "TrackingUnavailableError",
+        "TrainerError",
+    ),
+    "trainer.fields": ("ConfigField",),
+    "trainer.names": ("Alias", "ErrorClass", "Metric"),
+    "trainer.presets": ("DEFAULT_PRESET", "Preset", "matching_preset"),
+}
+_WHERE = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ACTIVE",
+    "DEFAULT_PRESET",
+    "ENDED",
+    "Alias",
+    "Check",
+    "ConfigField",
+    "ConflictError",
+    "Dataset",
+    "ErrorClass",
+    "LogChunk",
+    "Metric",
+    "ModelVersion",
+    "NotFoundError",
+    "PathError",
+    "Platform",
+    "PlatformError",
+    "Preflight",
+    "Preset",
+    "Problem",
+    "Progress",
+    "Series",
+    "Settings",
+    "SettingsError",
+    "State",
+    "Task",
+    "TaskEvent",
+    "TaskPage",
+    "TrackingUnavailableError",
+    "TrainerError",
+    "TrainingType",
+    "WeightFile",
+    "matching_preset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,154 @@
+"""Checks settings against this installation: paths, data and base weights, beside what the config checks itself.
+
+checked = Checks(paths, weights, data).run("sft", values)
+checked.problems, checked.config
+"""
+
+import re
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from minimind_platform.datasets import DataFiles
+from minimind_platform.errors import NotFoundError, PathError, PlatformError, Problem, SettingsError
+from minimind_platform.paths import Paths
+from minimind_platform.preflight import Plan, model_sizes, tokenizer_file
+from minimind_platform.weights import Base, Weights
+from trainer.configs import TrainConfig, config_class, parse_config
+
+READ_ROWS = 20
+"""First rows of a data file that are read for a check; the training reads all."""
+NOT_GIVEN = "-"
+"""Stands for a data path that is missing or wrong, so that the other settings can be checked."""
+
+
+@dataclass
+class Checked:
+    """Settings after the checks."""
+
+    problems: list[Problem] = field(default_factory=list)
+    config: TrainConfig | None = None
+    """Complete, with absolute paths; wrong fields have their defaults. None if nothing could be made of them."""
+    data: Path | None = None
+    base: Base | None = None
+    given: TrainConfig | None = None
+
+
+class Checks:
+    """Checks of what a person wants to train."""
+
+    def __init__(self, paths: Paths, weights: Weights, data: DataFiles, out_dir: Path) -> None:
+        self._paths = paths
+        self._weights = weights
+        self._data = data
+        self._out = out_dir
+
+    def run(self, type_name: str, values: dict[str, Any]) -> Checked:
+        """Check everything and collect all problems.
+
+        Raises:
+            TrackingUnavailableError: the base is a registered model and the registry does not answer.
+        """
+        checked = Checked()
+        try:
+            checked.given = parse_config(type_name, values)
+        except SettingsError as error:
+            checked.problems += error.problems
+            checked.given = _without(type_name, values, {p.field for p in error.problems})
+        if checked.given is None:
+            return checked
+        wrong = {p.field for p in checked.problems}
+        changes: dict[str, Any] = {"save_dir": str(self._out)}
+        for name in ("data_path", "eval_data_path"):
+            text = getattr(checked.given, name)
+            if text and name not in wrong:
+                self._check_data(checked, name, text, changes)
+        if checked.given.tokenizer_path and "tokenizer_path" not in wrong:
+            self._check_tokenizer(checked, changes)
+        if "from_weight" not in wrong:
+            self._check_base(checked, changes)
+        checked.config = checked.given.model_copy(update=changes)
+        return checked
+
+    def plan(self, checked: Checked) -> Plan | None:
+        """What to estimate from, or None if data or model are not known well enough."""
+        telling = {"data_path", "from_weight", "save_dir", "model_name", "save_weight", "eval_data_path", "seed"}
+        unclear = {p.field for p in checked.problems} - telling
+        if checked.config is None or checked.data is None or unclear:
+            return None
+        base = checked.base.folder if checked.base else None
+        tokenizer = tokenizer_file(checked.config, base)
+        sample = self._data.sample(checked.data, checked.config.type, tokenizer)
+        return Plan(checked.config, model_sizes(checked.config, base), sample)
+
+    def _check_data(self, checked: Checked, name: str, text: str, changes: dict[str, Any]) -> None:
+        assert checked.given is not None
+        if text == NOT_GIVEN:
+            return
+        try:
+            path = self._paths.file(text)
+        except PlatformError as error:
+            checked.problems.append(_path_problem(name, text, error))
+            return
+        changes[name] = str(path)
+        problem = _row_problem(name, path, self._paths.shorten(path), checked.given)
+        if problem:
+            checked.problems.append(problem)
+        elif name == "data_path":
+            checked.data = path
+
+    def _check_tokenizer(self, checked: Checked, changes: dict[str, Any]) -> None:
+        assert checked.given is not None
+        text = checked.given.tokenizer_path
+        try:
+            folder = self._paths.folder(text)
+            if not (folder / "tokenizer.json").is_file():
+                raise NotFoundError(f"The folder {text!r} has no tokenizer.json.")
+            changes["tokenizer_path"] = str(folder)
+        except PlatformError as error:
+            checked.problems.append(_path_problem("tokenizer_path", text, error))
+
+    def _check_base(self, checked: Checked, changes: dict[str, Any]) -> None:
+        given = checked.given
+        assert given is not None
+        try:
+            checked.base = self._weights.base(given.from_weight, given.hidden_size, given.use_moe)
+            changes["from_weight"] = checked.base.setting
+        except (NotFoundError, PathError) as error:
+            checked.problems.append(_path_problem("from_weight", given.from_weight, error))
+
+
+def _without(type_name: str, values: dict[str, Any], wrong: set[str]) -> TrainConfig | None:
+    """The settings that are left when the wrong ones take their defaults."""
+    try:
+        known = set(config_class(type_name).model_fields)
+        rest = {name: value for name, value in values.items() if name in known - wrong}
+        return parse_config(type_name, {"data_path": NOT_GIVEN} | rest)
+    except SettingsError:
+        return None
+
+
+def _path_problem(name: str, text: str, error: PlatformError) -> Problem:
+    code = "not_found" if isinstance(error, NotFoundError) else "path_refused"
+    message = f"{error.message} {error.hint}".strip()
+    return Problem(name, code, message, {"value": text, "reason": error.message, "hint": error.hint})
+
+
+def _row_problem(name: str, path: Path, shown: str, config: TrainConfig) -> Problem | None:
+    """What the first rows tell about a file: another format, or a fault."""
+    from trainer.errors import DataError
+    from trainer.rows import detect_format, read_rows
+
+    found = detect_format(path)
+    if found and found != config.type:
+        message = f"{shown} holds {found} data, but {config.title.lower()} needs {config.type} data."
+        values = {"path": shown, "found": found, "expected": config.type}
+        return Problem(name, "data_format", message, values)
+    try:
+        for _ in islice(read_rows(path, config.type), READ_ROWS):
+            pass
+    except DataError as error:
+        message = re.sub(r"\s+", " ", f"{error.message} {error.hint}".replace(str(path), shown)).strip()
+        return Problem(name, "data_unusable", message, {"path": shown, "reason": error.message, "hint": error.hint})
+    return None

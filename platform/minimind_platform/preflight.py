@@ -1,0 +1,111 @@
+"""What a training will take, before it starts: parameters, rows, tokens, steps, time and disk.
+
+    preflight = estimate(plan, tasks=store.page(...).tasks)
+
+The speed is that of the newest task like it on the same kind of device. Before there is one, it is a rule of thumb by
+floating-point operations, which can be off by a factor of three.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trainer
+from minimind_platform.datasets import RowSample
+from minimind_platform.machine import device_kind
+from minimind_platform.tasks import Task
+from minimind_platform.views import Preflight
+from trainer.configs import TrainConfig, parse_config
+from trainer.errors import SettingsError
+from trainer.sizes import (
+    VOCAB_SIZE,
+    ModelSizes,
+    active_parameters,
+    checkpoint_bytes,
+    flops_per_token,
+    parameters,
+    sizes_of_config,
+    sizes_of_folder,
+)
+
+SHIPPED_TOKENIZER = Path(trainer.__file__).parent / "tokenizer" / "tokenizer.json"
+OPERATIONS_A_SECOND = {"cpu": 40e9, "cuda": 30e12}
+"""Rule of thumb; CPU measured with two cores and small models."""
+ALIKE = 0.2
+"""Largest relative difference of the parameters of tasks whose speeds are compared."""
+START_SECONDS = 8.0
+"""Until the first step: imports, model, data."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that is about to be started."""
+
+    config: TrainConfig
+    sizes: ModelSizes
+    sample: RowSample
+
+
+def model_sizes(config: TrainConfig, base: Path | None, vocab_size: int = VOCAB_SIZE) -> ModelSizes:
+    """The sizes of the model that will be trained: those of its base folder, if there is one, else the settings'."""
+    if base is not None:
+        try:
+            return sizes_of_folder(json.loads((base / "config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # another kind of model; the trainer will say whether it can be used
+    return sizes_of_config(config, vocab_size)
+
+
+def tokenizer_file(config: TrainConfig, base: Path | None) -> Path:
+    """The `tokenizer.json` that the training will use."""
+    folders = [Path(config.tokenizer_path)] if config.tokenizer_path else []
+    folders += [base] if base is not None else []
+    found = [folder / "tokenizer.json" for folder in folders if (folder / "tokenizer.json").is_file()]
+    return found[0] if found else SHIPPED_TOKENIZER
+
+
+def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
+    """Work out what a plan takes. Tasks are those to learn the speed from, newest first."""
+    config, count = plan.config, parameters(plan.sizes)
+    held_out = 0.0 if config.eval_data_path else config.eval_fraction
+    rows = max(1, round(plan.sample.rows * (1 - held_out)))
+    tokens = plan.sample.tokens(config.max_seq_len)
+    a_step = config.batch_size * config.accumulation_steps
+    all_steps = max(1, math.ceil(rows / a_step)) * config.epochs
+    steps = min(all_steps, config.max_steps) if config.max_steps else all_steps
+    speed, source = _speed(plan, tasks)
+    trained = tokens * (1 - held_out) * config.epochs * steps / all_steps
+    return Preflight(
+        parameters=count,
+        rows=plan.sample.rows,
+        tokens=tokens,
+        steps=steps,
+        seconds=START_SECONDS + trained / speed,
+        disk_bytes=(config.keep_checkpoints + 1) * checkpoint_bytes(count),
+        tokens_per_second=speed,
+        estimated_from=source,
+    )
+
+
+def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
+    """Tokens a second, and the task that they were seen in."""
+    kind = device_kind(plan.config.device)
+    wanted = active_parameters(plan.sizes)
+    for task in tasks:
+        speed = task.progress.tokens_per_second
+        if not speed or device_kind(task.device or task.config.get("device", "auto")) != kind:
+            continue
+        try:
+            config = parse_config(task.type, task.config)
+        except SettingsError:
+            continue  # of an older version of the settings
+        base = Path(config.from_weight) if config.from_weight.startswith("/") else None
+        had = active_parameters(model_sizes(config, base))
+        if abs(had - wanted) <= ALIKE * wanted:
+            return speed, task.id
+    length = min(
+        plan.config.max_seq_len, max(1, plan.sample.tokens(plan.config.max_seq_len) // max(1, plan.sample.rows))
+    )
+    return OPERATIONS_A_SECOND[kind] / flops_per_token(plan.sizes, length), ""

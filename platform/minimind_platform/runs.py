@@ -1,0 +1,145 @@
+"""Points of a run's metrics, from one memory for all screens that asks the tracking server only for what is new.
+
+    runs = Runs(tracking)
+    runs.series(task, ["train/loss"], since={"train/loss": 120})
+
+A series of up to 10,000 points is exact. The server answers with at most 2,500 points a request and samples beyond
+that, so a longer range is asked for in windows.
+"""
+
+import bisect
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minimind_platform.tasks import Task
+from minimind_platform.tracking_client import TrackingClient
+from minimind_platform.views import Series
+
+ROWS = 2_500
+"""Most points of one answer; the server samples a range with more."""
+WINDOWS = 5
+LAST_STEP = 2**62
+MOST_SERIES = 600
+MOST_POINTS = 2_000_000
+FRESH_SECONDS = 0.8
+"""Screens that ask within this time share one request."""
+SETTLED_SECONDS = 30.0
+"""An ended run is asked again only after this time, and never once it has answered complete."""
+
+
+@dataclass
+class _Known:
+    """What is known of one series."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    steps: list[int] = field(default_factory=list)
+    values: list[float | None] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    sampled: bool = False
+    asked_at: float = 0.0
+    complete_at: int = -1
+    """Version of the task in which nothing more could come; -1 for none."""
+
+
+class Runs:
+    """Reads series. Safe to use from many threads; each series is asked for by one of them at a time."""
+
+    def __init__(self, tracking: TrackingClient) -> None:
+        self._tracking = tracking
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+
+    def series(self, task: Task, keys: Sequence[str], since: dict[str, int] | None = None) -> dict[str, Series]:
+        """The points of these metrics behind the steps in `since`; a key that is not in it gets all."""
+        since = since or {}
+        return {key: self._one(task, key, since.get(key)) for key in dict.fromkeys(keys)}
+
+    def forget(self, task_id: str) -> None:
+        """Drop what is known of a run."""
+        with self._lock:
+            for key in [key for key in self._known if key[0] == task_id]:
+                del self._known[key]
+
+    def _one(self, task: Task, key: str, since: int | None) -> Series:
+        known = self._entry(task.id, key)
+        with known.lock:
+            if self._is_due(known, task):
+                self._extend(known, task.id, key)
+                known.asked_at = time.monotonic()
+                known.complete_at = task.version if task.ended and not task.unsynced else -1
+            begin = 0 if since is None else bisect.bisect_right(known.steps, since)
+            return Series(
+                known.steps[begin:], known.values[begin:], known.times[begin:], known.sampled, len(known.steps)
+            )
+
+    def _entry(self, run_id: str, key: str) -> _Known:
+        with self._lock:
+            known = self._known.setdefault((run_id, key), _Known())
+            self._known.move_to_end((run_id, key))
+            points = sum(len(k.steps) for k in self._known.values()) if len(self._known) % 50 == 0 else 0
+            while len(self._known) > MOST_SERIES or (points > MOST_POINTS and len(self._known) > 1):
+                _, dropped = self._known.popitem(last=False)
+                points -= len(dropped.steps)
+            return known
+
+    @staticmethod
+    def _is_due(known: _Known, task: Task) -> bool:
+        age = time.monotonic() - known.asked_at if known.asked_at else float("inf")
+        if task.ended and not task.unsynced:
+            return known.complete_at != task.version or (not known.steps and age > SETTLED_SECONDS)
+        return age > FRESH_SECONDS
+
+    def _extend(self, known: _Known, run_id: str, key: str) -> None:
+        begin = known.steps[-1] + 1 if known.steps else 0
+        rows = self._ask(run_id, key, begin, LAST_STEP)
+        if len(rows) >= ROWS:
+            rows, sampled = self._in_windows(run_id, key, rows)
+            known.sampled = known.sampled or sampled
+        for row in rows:
+            step = int(row["step"])
+            if known.steps and step <= known.steps[-1]:
+                continue  # the same step with another time: a system metric that was measured twice
+            known.steps.append(step)
+            known.values.append(_value(row["value"]))
+            known.times.append(row["timestamp"] / 1000)
+
+    def _in_windows(self, run_id: str, key: str, sampled: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+        """All points of a range of which a sample is known. The sample tells where to cut: it is spread by rows."""
+        steps = [int(row["step"]) for row in sampled]
+        size = -(-len(steps) // WINDOWS)
+        begins = sorted({steps[index] for index in range(0, len(steps), size)})
+        ends = [begin - 1 for begin in begins[1:]] + [steps[-1]]
+        rows: list[dict[str, Any]] = []
+        cut = False
+        for begin, end in zip(begins, ends, strict=True):
+            part = self._ask(run_id, key, begin, end)
+            cut = cut or len(part) >= ROWS
+            rows += part
+        return rows, cut
+
+    def _ask(self, run_id: str, key: str, begin: int, end: int) -> list[dict[str, Any]]:
+        answer = self._tracking.get(
+            "metrics/get-history-bulk-interval",
+            timeout=5.0 if begin == 0 else 2.0,
+            run_ids=run_id,
+            metric_key=key,
+            start_step=begin,
+            end_step=end,
+            max_results=ROWS,
+        )
+        return sorted(answer.get("metrics", []), key=lambda row: (int(row["step"]), int(row["timestamp"])))
+
+
+def run_link(task: Task) -> str:
+    """Path of a run's charts in MLflow's own pages, which open in their mode for training only with the last part."""
+    page = f"experiments/{task.experiment_id}/runs/{task.id}/model-metrics"
+    return f"/mlflow/#/{page}?workflowType=machine_learning"
+
+
+def _value(value: Any) -> float | None:
+    """A number; None for what JSON cannot hold and MLflow writes as text: NaN, Infinity."""
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,321 @@
+"""The platform as web pages, the command line and Python see it: one class, and nothing beside it is needed.
+
+    platform = Platform()
+    task = platform.submit("pretrain", {"data_path": "dataset/samples/pretrain.jsonl", "max_steps": 100})
+    platform.stop(task.id)
+
+Safe to use from many threads.
+"""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from minimind_platform import runs
+from minimind_platform.checks import Checks
+from minimind_platform.datasets import DataFiles
+from minimind_platform.errors import (
+    ConflictError,
+    NotFoundError,
+    PlatformError,
+    Problem,
+    SettingsError,
+    TrackingUnavailableError,
+)
+from minimind_platform.logs import read_log
+from minimind_platform.machine import devices
+from minimind_platform.models import Models
+from minimind_platform.paths import Paths
+from minimind_platform.preflight import estimate
+from minimind_platform.settings import Settings
+from minimind_platform.submits import Submits
+from minimind_platform.tasks import ACTIVE, ENDED, State, Task, TaskEvent, TaskPage
+from minimind_platform.tracking_client import TrackingClient
+from minimind_platform.views import (
+    Check,
+    Dataset,
+    LogChunk,
+    ModelVersion,
+    Series,
+    TrainingType,
+    WeightFile,
+)
+from minimind_platform.weights import Weights
+from trainer.configs import TRAINING_TYPES
+from trainer.fields import config_fields
+from trainer.names import TaskFile
+from trainer.presets import PRESETS, Preset
+
+LONGEST_NAME = 100
+LARGEST_PRIORITY = 1_000
+SHORTEST_ID = 4
+HEARTBEAT_SECONDS = 15
+"""A scheduler that has not beaten for so long is away or hangs."""
+MEASURED_TASKS = 30
+"""Newest tasks that are looked through for a speed to expect."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Platform:
+    """Everything that a person can do. Times are seconds since 1970; errors are those of `errors.py`."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        from minimind_platform.store import Store  # here, because databases take a while to import
+
+        self.settings = settings or Settings.load()
+        self._store = Store(self.settings.database)
+        self._paths = Paths(self.settings)
+        self._tracking = TrackingClient(self.settings.tracking)
+        self._models = Models(self._tracking, self.settings)
+        self._runs = runs.Runs(self._tracking)
+        self._weights = Weights(self.settings, self._paths, self._models)
+        self._data = DataFiles(self._paths)
+        self._checks = Checks(self._paths, self._weights, self._data, self.settings.out_dir)
+        self._submits = Submits(self.settings, self._store, self._tracking)
+
+    # tasks
+
+    def check(self, type: str, values: dict[str, Any]) -> Check:  # noqa: A002
+        """What is wrong with settings, and what they would take. Bad values never raise."""
+        try:
+            checked = self._checks.run(type, values)
+        except TrackingUnavailableError as error:
+            return Check(
+                [Problem("from_weight", "tracking_unavailable", f"{error.message} {error.hint}".strip())], None
+            )
+        try:
+            plan = self._checks.plan(checked)
+            preflight = estimate(plan, self._measured()) if plan else None
+        except (OSError, ValueError, PlatformError):
+            preflight = None  # the file went away or cannot be tokenised; the training would tell
+        return Check(checked.problems, preflight)
+
+    def submit(
+        self,
+        type: str,  # noqa: A002
+        values: dict[str, Any],
+        *,
+        name: str = "",
+        priority: int = 0,
+        key: str = "",
+        parent_id: str = "",
+    ) -> Task:
+        """Queue a training.
+
+        Args:
+            type: a key of `training_types()`.
+            values: settings by name; what is left out takes its default.
+            name: shown in lists; empty for one made of type and size.
+            priority: higher goes first.
+            key: chosen by the caller; the same key gives the same task, however often it is sent.
+            parent_id: the task that this one repeats or changes.
+
+        Raises:
+            SettingsError: with all problems.
+            TrackingUnavailableError: the tracking server does not answer; nothing was made.
+        """
+        if task := self._submits.known(key):
+            return task
+        checked = self._checks.run(type, values)
+        problems = checked.problems + _label_problems(name, priority, key)
+        if problems or checked.config is None:
+            raise SettingsError(problems)
+        return self._submits.make(checked.config, name=name.strip(), priority=priority, key=key, parent_id=parent_id)
+
+    def tasks(
+        self,
+        *,
+        states: Sequence[str] = (),
+        types: Sequence[str] = (),
+        words: str = "",
+        deleted: bool = False,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> TaskPage:
+        """One page of tasks, newest first. All words must be part of name, id, type or data path."""
+        wanted = [State(state) for state in states]
+        return self._store.page(
+            states=wanted, types=tuple(types), words=words, deleted=deleted, limit=limit, offset=offset
+        )
+
+    def task(self, id: str) -> Task:  # noqa: A002
+        """A task by its id or the begin of it."""
+        if found := self._store.get(id):
+            return found
+        ids = self._store.find(id) if len(id) >= SHORTEST_ID else []
+        if len(ids) > 1:
+            raise NotFoundError(f"{len(ids)} tasks begin with {id!r}; give more of the id.")
+        found = self._store.get(ids[0]) if ids else None
+        if found is None:
+            raise NotFoundError(f"There is no task {id!r}.")
+        return found
+
+    def events(self, id: str) -> list[TaskEvent]:  # noqa: A002
+        """A task's history, oldest first."""
+        return self._store.events(self.task(id).id)
+
+    def stop(self, id: str) -> Task:  # noqa: A002
+        """Stop a task: at once if it waits, else once it has saved a checkpoint. A stopping one is left alone."""
+        return self._moved(id, _stopped)
+
+    def resume(self, id: str) -> Task:  # noqa: A002
+        """Let a stopped or failed task go on from its newest checkpoint: the same run, the next attempt."""
+        return self._moved(id, _resumed)
+
+    def retry(self, id: str) -> Task:  # noqa: A002
+        """Queue a new task with the same settings."""
+        task = self.task(id)
+        return self.submit(task.type, task.config, name=task.name, priority=task.priority, parent_id=task.id)
+
+    def delete(self, id: str) -> Task:  # noqa: A002
+        """Hide a task and its run. Files stay; `restore` brings it back."""
+        task = self.task(id)
+        if task.state in ACTIVE:
+            raise ConflictError(f"Task {task.name!r} is {task.state.lower()}; stop it first.")
+        if task.state is State.QUEUED:
+            task = self.stop(task.id)
+            if task.state is not State.STOPPED:
+                raise ConflictError(f"Task {task.name!r} was just started; stop it first.")
+        self._mirror_deletion("runs/delete", task)
+        return self._store.set_deleted(task.id, task.deleted_at or time.time())
+
+    def restore(self, id: str) -> Task:  # noqa: A002
+        """Bring a deleted task back."""
+        task = self.task(id)
+        self._mirror_deletion("runs/restore", task)
+        return self._store.set_deleted(task.id, None)
+
+    def scheduler_alive(self) -> bool:
+        """Whether the scheduler works: it writes a heartbeat."""
+        try:
+            beat = json.loads((self.settings.mlruns_dir / "scheduler.json").read_text(encoding="utf-8"))
+            return time.time() - float(beat["t"]) < HEARTBEAT_SECONDS and Path(f"/proc/{int(beat['pid'])}").exists()
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def tracking_alive(self) -> bool:
+        """Whether the tracking server answers; asked at most every two seconds."""
+        return self._tracking.alive()
+
+    # reading a run
+
+    def series(self, id: str, keys: Sequence[str], since: dict[str, int] | None = None) -> dict[str, Series]:  # noqa: A002
+        """Points of metrics, by key.
+
+        Args:
+            id: the task.
+            keys: metrics, such as `train/loss`; one without points gives an empty series.
+            since: the last step that the caller has, by key; only points behind it come back.
+        """
+        return self._runs.series(self.task(id), keys, since)
+
+    def log(self, id: str, offset: int = -1, limit: int = 65_536) -> LogChunk:  # noqa: A002
+        """A part of the log from a byte on; -1 for the tail."""
+        task = self.task(id)
+        return read_log(self.settings.task_dir(task.id) / TaskFile.LOG, offset, limit, ended=task.ended)
+
+    def checkpoints(self, id: str) -> list[ModelVersion]:  # noqa: A002
+        """The checkpoints of a task that are in the registry, newest first."""
+        return self._models.of_task(self.task(id).id)
+
+    def run_link(self, id: str) -> str:  # noqa: A002
+        """Path to the run in MLflow's own pages."""
+        return runs.run_link(self.task(id))
+
+    # models and data
+
+    def models(self) -> list[ModelVersion]:
+        """Versions of all registered models, newest first."""
+        return self._models.all()
+
+    def weight_files(self) -> list[WeightFile]:
+        """MiniMind weight files in out/, newest first."""
+        return self._weights.files()
+
+    def version_files(self, name: str, version: int) -> Path:
+        """The folder with the files of a model version."""
+        return self._models.files(name, version)
+
+    def weight_file(self, name: str) -> Path:
+        """A MiniMind weight file by its name."""
+        return self._weights.file(name)
+
+    def datasets(self) -> list[Dataset]:
+        """The data files in dataset/ and the data roots."""
+        out = self._paths.roots[1]
+        return self._data.listing([root for root in self._paths.roots if root != out])
+
+    def devices(self) -> list[str]:
+        """Choices of the setting `device` on this machine."""
+        return devices()
+
+    def training_types(self) -> dict[str, TrainingType]:
+        """The training types by name, with their settings."""
+        types = {}
+        for name, cls in TRAINING_TYPES.items():
+            fields = config_fields(cls)
+            defaults = {field.name: field.default for field in fields if not field.required}
+            types[name] = TrainingType(name, cls.title, (cls.__doc__ or "").strip(), fields, defaults)
+        return types
+
+    def presets(self) -> dict[str, Preset]:
+        """Model sizes to start from, by name."""
+        return dict(PRESETS)
+
+    def _measured(self) -> list[Task]:
+        return self._store.page(states=[State.RUNNING, State.FINISHED], limit=MEASURED_TASKS).tasks
+
+    def _moved(self, id: str, decide: Any) -> Task:  # noqa: A002
+        """Move a task as `decide` says; once more if somebody else moved it in between."""
+        for last in (False, False, True):
+            task = self.task(id)
+            move = decide(task)
+            if move is None:
+                return task
+            try:
+                return self._store.move(task, *move)
+            except ConflictError:
+                if last:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _mirror_deletion(self, call: str, task: Task) -> None:
+        with suppress(NotFoundError):  # somebody removed the run for good; the task can be hidden all the same
+            self._tracking.post(call, run_id=task.id)
+        self._runs.forget(task.id)
+
+
+def _stopped(task: Task) -> tuple[State, str] | None:
+    if task.state in ENDED:
+        raise ConflictError(f"Task {task.name!r} has ended already: it is {task.state.lower()}.")
+    if task.state is State.STOPPING:
+        return None
+    at_once = task.state in (State.QUEUED, State.LOST)
+    return (State.STOPPED if at_once else State.STOPPING), "stopped by a person"
+
+
+def _resumed(task: Task) -> tuple[State, str] | None:
+    if task.deleted_at is not None:
+        raise ConflictError(f"Task {task.name!r} is deleted; restore it first.")
+    if task.state is State.FINISHED:
+        raise ConflictError(f"Task {task.name!r} is finished; retry or clone it to train again.")
+    if task.state not in ENDED:
+        raise ConflictError(f"Task {task.name!r} is {task.state.lower()}; only a stopped or failed one can be resumed.")
+    return State.QUEUED, "resumed by a person"
+
+
+def _label_problems(name: str, priority: int, key: str) -> list[Problem]:
+    problems = []
+    if len(name) > LONGEST_NAME or _CONTROL.search(name):
+        message = f"Use at most {LONGEST_NAME} characters on one line, got {name[: LONGEST_NAME + 1]!r}."
+        problems.append(Problem("name", "bad_name", message, {"longest": LONGEST_NAME}))
+    if abs(priority) > LARGEST_PRIORITY:
+        message = f"Use a number from -{LARGEST_PRIORITY} to {LARGEST_PRIORITY}, got {priority}."
+        problems.append(Problem("priority", "bad_priority", message, {"largest": LARGEST_PRIORITY}))
+    if len(key) > LONGEST_NAME or _CONTROL.search(key):
+        problems.append(Problem("key", "bad_key", f"Use at most {LONGEST_NAME} characters on one line."))
+    return problems

@@ -1,0 +1,164 @@
+"""Makes a task of checked settings: its MLflow run, its folder, its place in the queue.
+
+    task = Submits(settings, store, tracking).make("sft", config, name="", priority=0, key="", parent_id="")
+
+Whatever goes wrong on the way, nothing half-made stays: a run without a task is deleted again.
+"""
+
+import getpass
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from minimind_platform.errors import NotFoundError, PlatformError
+from minimind_platform.settings import Settings
+from minimind_platform.tasks import Task
+from minimind_platform.tracking_client import TrackingClient, TrackingError
+from trainer.configs import TrainConfig
+from trainer.names import RunStatus, Tag, TaskFile
+
+if TYPE_CHECKING:
+    from minimind_platform.store import Store
+
+PROJECT = "minimind"
+"""MLflow experiment of all tasks."""
+PARAM_LIMIT = 6_000
+"""Characters of a param that MLflow keeps; config.json has all."""
+PARAMS_A_CALL = 100
+
+
+class Submits:
+    """Makes tasks. One key gives one task, however often and from how many processes it is sent."""
+
+    def __init__(self, settings: Settings, store: "Store", tracking: TrackingClient) -> None:
+        self._settings = settings
+        self._store = store
+        self._tracking = tracking
+        self._lock = threading.Lock()
+        self._keys: dict[str, tuple[threading.Lock, int]] = {}
+
+    def known(self, key: str) -> Task | None:
+        """The task that was made with this key."""
+        return self._store.by_key(key) if key else None
+
+    def make(self, config: TrainConfig, *, name: str, priority: int, key: str, parent_id: str) -> Task:
+        """Make a task, or give back the one with this key.
+
+        Raises:
+            TrackingUnavailableError: the tracking server does not answer; nothing was made.
+        """
+        from minimind_platform.store import NewTask
+
+        key = key or uuid.uuid4().hex
+        title = name or f"{config.type}-{config.hidden_size}d-{config.num_hidden_layers}l"
+        with self._alone(key):
+            if task := self.known(key):
+                return task
+            experiment_id = self._experiment()
+            run_id = self._create_run(experiment_id, config, title, key, parent_id)
+            values = config.model_dump()
+            with self._undone_on_error(run_id):
+                self._log_params(run_id, values)
+                self._write_config(run_id, config.type, values)
+                new = NewTask(run_id, key, config.type, title, PROJECT, experiment_id, values, priority, parent_id)
+                task, added = self._store.add(new)
+            if not added:
+                self._discard(run_id)
+            return task
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Only one thread works on a key; other processes are kept out by the unique index of the queue."""
+        with self._lock:
+            lock, users = self._keys.get(key, (threading.Lock(), 0))
+            self._keys[key] = (lock, users + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                users = self._keys[key][1] - 1
+                self._keys[key] = (lock, users)
+                if not users:
+                    del self._keys[key]
+
+    @contextmanager
+    def _undone_on_error(self, run_id: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._discard(run_id)
+            raise
+
+    def _discard(self, run_id: str) -> None:
+        with suppress(PlatformError):
+            self._tracking.post("runs/delete", run_id=run_id)
+        shutil.rmtree(self._settings.task_dir(run_id), ignore_errors=True)
+
+    def _experiment(self) -> str:
+        for _ in range(2):
+            try:
+                found = self._tracking.get("experiments/get-by-name", experiment_name=PROJECT)["experiment"]
+            except NotFoundError:
+                found = None
+            if found is not None:
+                if found.get("lifecycle_stage") == "deleted":
+                    self._tracking.post("experiments/restore", experiment_id=found["experiment_id"])
+                return found["experiment_id"]
+            kind = [{"key": "mlflow.experimentKind", "value": "custom_model_development"}]
+            try:
+                return self._tracking.post("experiments/create", name=PROJECT, tags=kind)["experiment_id"]
+            except TrackingError as error:
+                if error.code != "RESOURCE_ALREADY_EXISTS":  # else another submit was faster: take its experiment
+                    raise
+        raise PlatformError(f"The MLflow experiment {PROJECT!r} can neither be found nor created.")
+
+    def _create_run(self, experiment_id: str, config: TrainConfig, name: str, key: str, parent_id: str) -> str:
+        tags = {
+            Tag.KIND: "train",
+            Tag.TYPE: config.type,
+            Tag.TASK_NAME: name,
+            Tag.SUBMIT_KEY: key,
+            "mlflow.user": _user(),
+        }
+        tags |= {Tag.PARENT: parent_id} if parent_id else {}
+        tags |= {Tag.BASE: config.from_weight} if config.from_weight != "none" else {}
+        run = self._tracking.post(
+            "runs/create",
+            experiment_id=experiment_id,
+            run_name=name,
+            start_time=int(time.time() * 1000),
+            tags=[{"key": str(k), "value": v} for k, v in tags.items()],
+        )
+        run_id = run["run"]["info"]["run_id"]
+        with self._undone_on_error(run_id):  # a run is always born RUNNING
+            self._tracking.post("runs/update", run_id=run_id, status=RunStatus.SCHEDULED.value)
+        return run_id
+
+    def _log_params(self, run_id: str, values: dict[str, Any]) -> None:
+        params = [{"key": name, "value": str(value)[:PARAM_LIMIT]} for name, value in values.items()]
+        for begin in range(0, len(params), PARAMS_A_CALL):
+            self._tracking.post("runs/log-batch", run_id=run_id, params=params[begin : begin + PARAMS_A_CALL])
+
+    def _write_config(self, run_id: str, type_name: str, values: dict[str, Any]) -> None:
+        folder = self._settings.task_dir(run_id)
+        folder.mkdir(parents=True)
+        temporary = folder / f".{TaskFile.CONFIG}.new"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump({"type": type_name, "config": values}, file, ensure_ascii=False, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / TaskFile.CONFIG)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())  # a container's user without a name

@@ -1,0 +1,126 @@
+"""What the platform answers with, beside tasks: plain values without behaviour. Times are seconds since 1970.
+
+check = platform.check("sft", {"data_path": "dataset/samples/sft.jsonl"})
+check.problems, check.preflight
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import Problem
+from trainer.fields import ConfigField
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a training will take, before it starts."""
+
+    parameters: int
+    rows: int
+    """Rows of the data file; an estimate for a large file."""
+    tokens: int
+    """Tokens in one pass over the data, rows cut at max_seq_len."""
+    steps: int
+    """Steps of the whole training."""
+    seconds: float
+    disk_bytes: int
+    """What the kept checkpoints take at most."""
+    tokens_per_second: float
+    estimated_from: str
+    """The task whose speed was taken, or "" for a rule of thumb."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is wrong with settings, and what they would take."""
+
+    problems: list[Problem]
+    preflight: Preflight | None
+    """None while the settings or the data are too incomplete to tell."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one metric, by growing step."""
+
+    steps: list[int]
+    values: list[float | None]
+    """None where the value was not a number."""
+    times: list[float]
+    sampled: bool
+    """Whether points are missing because there are too many."""
+    count: int
+    """Points that are known, those before `since` too."""
+
+
+@dataclass(frozen=True)
+class LogChunk:
+    """A part of a task's log: whole lines, colours removed."""
+
+    text: str
+    begin: int
+    """First byte in the file."""
+    end: int
+    """Byte after the last; the offset to go on from."""
+    size: int
+    """Bytes in the file now."""
+    reset: bool
+    """The file was cut, so that what a screen shows of it is no longer right."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A checkpoint as a version of a registered model."""
+
+    name: str
+    version: int
+    task_id: str
+    type: str
+    step: int
+    loss: float | None
+    eval_loss: float | None
+    bytes: int
+    created_at: float
+    aliases: list[str]
+    parameters: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A MiniMind weight file in out/."""
+
+    name: str
+    path: Path
+    bytes: int
+    modified_at: float
+    hidden_size: int | None
+    """As its name tells; None if it does not."""
+    moe: bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data file that a training can read."""
+
+    path: str
+    """As it goes into data_path."""
+    name: str
+    bytes: int
+    rows: int | None
+    """None where counting would take too long."""
+    format: str
+    """pretrain, sft, dpo, rlaif, or "" if it is none of them."""
+
+
+@dataclass(frozen=True)
+class TrainingType:
+    """A training type as forms and the command line need it."""
+
+    name: str
+    title: str
+    description: str
+    fields: list[ConfigField]
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """Settings that have a default, by name."""

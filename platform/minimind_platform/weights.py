@@ -1,0 +1,116 @@
+"""What a training may start from: nothing, a registered model, a Hugging Face folder or a MiniMind weight file.
+
+base = Weights(settings, paths, models).base("pretrain", hidden_size=768, moe=False)
+base.setting, base.folder
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from minimind_platform.errors import NotFoundError, PathError
+from minimind_platform.models import Models
+from minimind_platform.paths import Paths
+from minimind_platform.settings import Settings
+from minimind_platform.views import WeightFile
+
+MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d{1,9})|@(?P<alias>[A-Za-z0-9._-]+))$")
+PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+WEIGHT_NAME = re.compile(r"(?P<prefix>.+?)_(?P<hidden>\d{1,5})(?P<moe>_moe)?\.pth$")
+WAYS_OUT = "Choose a registered model or a weight file, or set from_weight to none to start from nothing."
+
+
+@dataclass(frozen=True)
+class Base:
+    """Weights to start from, checked."""
+
+    setting: str
+    """As it goes into the task's settings: absolute, and a version instead of an alias."""
+    folder: Path | None = None
+    """Its Hugging Face folder, if it is one on this machine."""
+
+
+class Weights:
+    """Finds base weights and lists weight files."""
+
+    def __init__(self, settings: Settings, paths: Paths, models: Models) -> None:
+        self._out = settings.out_dir
+        self._paths = paths
+        self._models = models
+
+    def base(self, text: str, hidden_size: int, moe: bool) -> Base:
+        """Find what `from_weight` names.
+
+        Raises:
+            NotFoundError: there is no such model, folder or file.
+            PathError: the path is not allowed or is no model.
+            TrackingUnavailableError: a registered model was named and the registry does not answer.
+        """
+        if text in ("none", ""):
+            return Base("none")
+        if text.startswith("models:/"):
+            return self._registered(text)
+        if PREFIX.match(text) and not text.endswith(".pth"):
+            return self._prefix(text, hidden_size, moe)
+        return self._path(text)
+
+    def files(self) -> list[WeightFile]:
+        """The .pth files in out/, newest first."""
+        files = [_weight_file(path) for path in self._out.glob("*.pth") if path.is_file()]
+        return sorted(files, key=lambda f: -f.modified_at)
+
+    def file(self, name: str) -> Path:
+        """One of `files`, by name."""
+        for weight in self.files():
+            if weight.name == name:
+                return weight.path
+        raise NotFoundError(f"There is no weight file {name!r} in out/.")
+
+    def _registered(self, text: str) -> Base:
+        match = MODEL.match(text)
+        if not match:
+            raise PathError(f"{text!r} names no model; write models:/name/version or models:/name@alias.")
+        name = match["name"]
+        version = int(match["version"]) if match["version"] else self._models.version_of_alias(name, match["alias"])
+        return Base(f"models:/{name}/{version}", self._models.local_folder(name, version))
+
+    def _prefix(self, prefix: str, hidden_size: int, moe: bool) -> Base:
+        path = self._out / f"{prefix}_{hidden_size}{'_moe' if moe else ''}.pth"
+        if path.is_file():
+            return Base(str(self._paths.file(str(path))))
+        if (self._paths_folder(prefix)) is not None:
+            return self._path(prefix)
+        have = ", ".join(f.name for f in self.files() if f.name.startswith(prefix))
+        train = " Train it first with type pretrain." if prefix == "pretrain" else ""
+        there = f" There is {have}, of another size." if have else train
+        raise NotFoundError(f"There is no {path.name} in out/.{there}", WAYS_OUT)
+
+    def _paths_folder(self, text: str) -> Path | None:
+        try:
+            return self._paths.folder(text)
+        except (PathError, NotFoundError):
+            return None
+
+    def _path(self, text: str) -> Base:
+        path = self._paths.resolve(text)
+        if path.is_dir():
+            if not (path / "config.json").is_file():
+                raise PathError(f"The folder {text!r} holds no model: it has no config.json.", WAYS_OUT)
+            return Base(str(path), path)
+        if not path.exists():
+            raise NotFoundError(f"There is no {text!r}.", WAYS_OUT)
+        if path.suffix != ".pth" or not path.is_file():
+            raise PathError(f"{text!r} is neither a Hugging Face folder nor a .pth file.", WAYS_OUT)
+        return Base(str(path))
+
+
+def _weight_file(path: Path) -> WeightFile:
+    match, status = WEIGHT_NAME.match(path.name), path.stat()
+    return WeightFile(
+        name=path.name,
+        path=path,
+        bytes=status.st_size,
+        modified_at=status.st_mtime,
+        hidden_size=int(match["hidden"]) if match else None,
+        moe=bool(match and match["moe"]),
+    )
