@@ -131,7 +131,9 @@ class TrainConfig(BaseModel):
     """Newest checkpoints to keep; the best one is always kept too."""
     save_dir: Annotated[Path, Setting("output", advanced=True)] = "out"
     """Folder of task directories and of MiniMind .pth files."""
-    save_weight: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)] = ""
+    save_weight: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)
+    ] = ""
     """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
     model_name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output")] = ""
     """Registered model that the checkpoints become versions of. Empty: minimind-{type}."""
@@ -209,9 +211,9 @@ class PretrainConfig(TrainConfig):
 
     accumulation_steps: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(1, 16, log=True)] = 8
     """Batches whose gradients are added up for one step."""
-    save_weight: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)] = (
-        "pretrain"
-    )
+    save_weight: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)
+    ] = "pretrain"
     """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
 
 
@@ -235,9 +237,9 @@ class SFTConfig(TrainConfig):
     """Rows a forward pass. A step uses batch_size × accumulation_steps rows."""
     learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-6, 5e-3, log=True)] = 1e-5
     """Peak learning rate; follows a cosine down to a tenth of it."""
-    save_weight: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)] = (
-        "full_sft"
-    )
+    save_weight: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)
+    ] = "full_sft"
     """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
 
 

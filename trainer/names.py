@@ -117,3 +117,5 @@ class Env(StrEnum):
     ARTIFACTS_DIR = "MINIMIND_ARTIFACTS_DIR"
     """Local folder behind MLflow's artifact store, if it is on this machine: checkpoints are hard-linked into it."""
     HOME = "MINIMIND_HOME"
+    ATTEMPT = "MINIMIND_ATTEMPT"
+    """Directory of the attempt, `…/attempt-N`; also marks the processes that belong to it."""

@@ -1,0 +1,114 @@
+"""Attention over packed rows: documents stand one behind the other without padding, and each attends to itself only.
+
+Registered with transformers as `minimind_packed`, so every model class that supports attention backends can use it:
+
+    model.set_attn_implementation(PACKED)
+    model(input_ids, position_ids=positions, **packed_kwargs(lengths, device))
+"""
+
+from itertools import accumulate
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
+
+PACKED = "minimind_packed"
+
+
+def packed_kwargs(lengths: list[int], device: torch.device) -> dict[str, Any]:
+    """What the attention needs to know of a packed row.
+
+    Args:
+        lengths: tokens of each document, in order; their sum is the length of the row.
+        device: where the model is.
+    """
+    if device.type != "cuda":
+        return {"document_lengths": lengths}
+    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(device, non_blocking=True)
+    return {"document_lengths": lengths, "document_bounds": bounds, "longest_document": max(lengths)}
+
+
+def packed_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,  # noqa: ARG001 - part of the interface; documents replace it
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    document_lengths: list[int] | None = None,
+    document_bounds: torch.Tensor | None = None,
+    longest_document: int = 0,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention inside each document.
+
+    Args:
+        module: the attention layer.
+        query: [1, heads, tokens, head size]; key and value: [1, key-value heads, tokens, head size].
+        attention_mask: not used.
+        scaling: factor on the scores; None for 1/sqrt(head size).
+        dropout: rate on the attention weights (CPU and float32 path only).
+        document_lengths: tokens of each document. None: one document, as in plain causal attention.
+        document_bounds: on CUDA, cumulated lengths [documents + 1], int32.
+        longest_document: on CUDA, the largest length.
+
+    Returns:
+        [1, tokens, heads, head size], and None for the weights.
+    """
+    if document_bounds is not None and query.dtype in (torch.bfloat16, torch.float16):
+        return _varlen(query, key, value, document_bounds, longest_document, scaling), None
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key = key.repeat_interleave(groups, dim=1)
+        value = value.repeat_interleave(groups, dim=1)
+    dropout = dropout if module.training else 0.0
+    return _each_document(query, key, value, document_lengths or [query.shape[2]], scaling, dropout), None
+
+
+@torch.compiler.disable
+def _each_document(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: list[int],
+    scaling: float | None,
+    dropout: float,
+) -> torch.Tensor:
+    parts = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
+    outputs = [
+        F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, dropout_p=dropout) for q, k, v in parts
+    ]
+    return torch.cat(outputs, dim=2).transpose(1, 2)
+
+
+def _varlen(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bounds: torch.Tensor,
+    longest: int,
+    scaling: float | None,
+) -> torch.Tensor:
+    # Imported here: only on CUDA, and it costs time that a CPU run need not spend.
+    from torch.nn.attention.varlen import varlen_attn
+
+    q, k, v = (t[0].transpose(0, 1) for t in (query, key, value))
+    out = varlen_attn(
+        q,
+        k,
+        v,
+        bounds,
+        bounds,
+        longest,
+        longest,
+        scale=scaling,
+        window_size=(-1, 0),
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
+    assert isinstance(out, torch.Tensor)  # noqa: S101 - return_aux is not asked for
+    return out.unsqueeze(0)
+
+
+AttentionInterface.register(PACKED, packed_attention)

@@ -1,0 +1,160 @@
+"""Checkpoints: a Hugging Face folder and the training state, written so that a crash at any moment leaves the last good
+one, and read only after every byte is checked.
+
+    checkpoints = Checkpoints(task_dir, keep=3)
+    checkpoints.save(step, write_files, tags)
+    found = checkpoints.newest_good()
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import DiskError
+from trainer.names import TaskFile
+
+MANIFEST = "manifest.json"
+STATE_DIR = "trainer_state"
+_PREFIX = "step_"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint on the disk."""
+
+    path: Path
+    step: int
+
+    @property
+    def relative(self) -> str:
+        """Its path from the task directory, as the registry knows it."""
+        return f"{TaskFile.CHECKPOINTS}/{self.path.name}"
+
+
+class Checkpoints:
+    """The checkpoints of one task directory."""
+
+    def __init__(self, task_dir: Path, keep: int) -> None:
+        self.folder = task_dir / TaskFile.CHECKPOINTS
+        self.keep = keep
+
+    def save(self, step: int, write_files: Callable[[Path], None], about: dict[str, Any]) -> Checkpoint:
+        """Write a checkpoint under a temporary name, all of it to the disk, and only then give it its name.
+
+        Args:
+            step: optimizer step.
+            write_files: writes the model and `trainer_state/` into the folder that it is given.
+            about: what to note in the manifest.
+
+        Raises:
+            DiskError: the disk is full or refuses; what was written is removed, older checkpoints stay.
+        """
+        final = self.folder / f"{_PREFIX}{step:06d}"
+        temporary = self.folder / f".{final.name}.{os.getpid()}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir(parents=True)
+            write_files(temporary)
+            _write_manifest(temporary, {"step": step, **about})
+            if final.exists():  # from an attempt that was lost after it; the new one is as good
+                shutil.rmtree(final)
+            temporary.rename(final)
+            _sync(self.folder)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            shutil.rmtree(temporary, ignore_errors=True)
+            if isinstance(error, RuntimeError) and "inline_container" not in str(error):
+                raise
+            free = shutil.disk_usage(self.folder if self.folder.exists() else self.folder.parent).free
+            raise DiskError(
+                f"The checkpoint of step {step} could not be written ({str(error)[:150]}); {free / 1e9:.1f} GB are free.",
+                "Free some space, then resume: earlier checkpoints are intact.",
+            ) from error
+        return Checkpoint(final, step)
+
+    def all(self) -> list[Checkpoint]:
+        """Every checkpoint with a manifest, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        found = [p for p in self.folder.iterdir() if p.name.startswith(_PREFIX) and (p / MANIFEST).is_file()]
+        return sorted((Checkpoint(p, int(p.name.removeprefix(_PREFIX))) for p in found), key=lambda c: c.step)
+
+    def newest_good(self, report: Callable[[str], None] = lambda _: None) -> Checkpoint | None:
+        """The newest checkpoint whose every file has the size and SHA-256 of the manifest.
+
+        Args:
+            report: is told of each damaged one that is passed over.
+        """
+        self._remove_temporary()
+        for checkpoint in reversed(self.all()):
+            damage = verify(checkpoint.path)
+            if not damage:
+                return checkpoint
+            report(f"Checkpoint {checkpoint.path.name} is damaged ({damage}); falling back to the one before it.")
+        return None
+
+    def surplus(self, best_step: int | None) -> list[Checkpoint]:
+        """Checkpoints that may go: all but the newest `keep` and the best."""
+        return [c for c in self.all()[: -self.keep] if c.step != best_step]
+
+    def remove(self, checkpoint: Checkpoint) -> None:
+        """Remove one; the manifest goes first, so that half a removal is never taken for a checkpoint."""
+        (checkpoint.path / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(checkpoint.path, ignore_errors=True)
+
+    def _remove_temporary(self) -> None:
+        if self.folder.is_dir():
+            for left in self.folder.glob(".*.tmp"):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def verify(folder: Path) -> str:
+    """What is wrong with a checkpoint folder, in a few words; "" if nothing."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "no readable manifest"
+    for name, known in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != known["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {known['bytes']}"
+        if _sha256(path) != known["sha256"]:
+            return f"{name} has changed"
+    return ""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint."""
+    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+
+
+def _write_manifest(folder: Path, about: dict[str, Any]) -> None:
+    files: dict[str, Any] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        _sync(path)
+    for directory in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
+        _sync(directory)
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({**about, "files": files}, indent=2) + "\n", encoding="utf-8")
+    _sync(manifest)
+    _sync(folder)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

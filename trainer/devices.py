@@ -1,0 +1,31 @@
+"""The device of a training, and the precision of its forward pass."""
+
+import contextlib
+
+import torch
+
+from trainer.errors import Problem, SettingsError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that `device` names; `auto` is the first GPU, else the CPU.
+
+    Raises:
+        SettingsError: a GPU is asked for that this machine does not have.
+    """
+    count = torch.cuda.device_count()
+    if name == "cpu" or (name == "auto" and count == 0):
+        return torch.device("cpu")
+    # The scheduler shows a task its own GPU only, so that any cuda name means the first that is visible.
+    index = int(name.partition(":")[2] or 0) if count > 1 else 0
+    if index >= count:
+        text = f"There is no {name}: this machine has {count} GPU(s) that PyTorch can use. Set device to cpu or auto."
+        raise SettingsError([Problem("device", "no_such_device", text, {"device": name, "count": count})])
+    return torch.device("cuda", index)
+
+
+def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[None]:
+    """Half precision for matrix products on a GPU. The CPU stays in float32, as upstream (contract section 5)."""
+    if device.type != "cuda" or dtype == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast("cuda", dtype=torch.bfloat16 if dtype == "bfloat16" else torch.float16)

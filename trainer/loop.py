@@ -1,0 +1,286 @@
+"""The training loop, the same for every supervised type: steps, evaluation, records, checkpoints, stop and resume.
+
+Loop(config, session, model, tokenizer, rows, eval_rows).run()
+"""
+
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from trainer.attention import PACKED
+from trainer.batches import Batch, StepPlan, make_batch
+from trainer.checkpoints import Checkpoint, Checkpoints
+from trainer.configs import TrainConfig
+from trainer.data import Rows
+from trainer.devices import autocast, pick_device
+from trainer.errors import DivergedError
+from trainer.losses import next_token_loss
+from trainer.models import parameter_count, save_folder
+from trainer.names import Metric, Outcome, Tag
+from trainer.optim import learning_rate, make_optimizer
+from trainer.session import Session
+from trainer.state import load_state, save_state
+from trainer.system import SystemSampler
+from trainer.window import StepResult, Window
+
+log = logging.getLogger("trainer")
+MAX_POINTS = 10_000
+"""Points of a curve that a run aims at."""
+MAX_SKIPPED = 100
+"""Bad steps in a row after which skipping is given up."""
+
+
+class Loop:
+    """One run of one model over one set of rows."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        session: Session,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: Rows,
+        eval_rows: Rows | None,
+    ) -> None:
+        self.config, self.session, self.tokenizer = config, session, tokenizer
+        self.rows, self.eval_rows = rows, eval_rows
+        self.device = pick_device(config.device)
+        if config.packing:
+            model.set_attn_implementation(PACKED)
+        if config.gradient_checkpointing:
+            model.gradient_checkpointing_enable()
+        self.model = model.to(self.device)  # type: ignore[arg-type]
+        self.forward = torch.compile(self.model) if config.compile else self.model
+        self.optimizer = make_optimizer(self.model, config)
+        self.scaler = torch.amp.GradScaler(enabled=self.device.type == "cuda" and config.dtype == "float16")
+        self.plan = StepPlan(
+            len(rows), config.batch_size, config.accumulation_steps, config.epochs, config.seed, config.max_steps
+        )
+        total = self.plan.total_steps
+        self.log_interval = config.log_interval or max(1, total // MAX_POINTS)
+        self.eval_interval = config.eval_interval or max(1, total // 10)
+        self.save_interval = config.save_interval or max(1, total // 5)
+        self.checkpoints = Checkpoints(session.task_dir, config.keep_checkpoints)
+        self.step = 0
+        self.tokens_seen = 0
+        self.window = Window()
+        self._skipped = 0
+        self._last_line = 0.0
+        self._last_loss = float("nan")
+
+    # The run --------------------------------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Train to the end, or until asked to stop."""
+        resumed = self._resume()
+        parameters = parameter_count(self.model)
+        total = self.plan.total_steps
+        log.info(
+            "%s %d rows, %d steps, %.2fM parameters on %s.",
+            f"Going on at step {self.step}:" if resumed else "Training",
+            len(self.rows),
+            total,
+            parameters / 1e6,
+            self.device,
+        )
+        self.session.begin(total, self.config.epochs, parameters, str(self.device), self.step)
+        self.session.spool.write("tags", values={Tag.PARAMETERS: str(parameters)})
+        self.model.train()
+        with SystemSampler(self.session, self.device):
+            self.window.restart_clock()
+            while self.step < total and not self.session.stop_requested:
+                self._one_step()
+        if self.step < total:
+            self._record()
+            self._save(evaluate=False)
+            log.info("Stopped at step %d of %d; a resume goes on from here.", self.step, total)
+            return Outcome.STOPPED
+        log.info("Finished %d steps.", total)
+        return Outcome.FINISHED
+
+    def _one_step(self) -> None:
+        result = self._update()
+        self.step += 1
+        self.session.step = self.step
+        self.tokens_seen += result.tokens
+        self.window.add(result)
+        last = self.step == self.plan.total_steps
+        saving = last or self.step % self.save_interval == 0
+        if saving or self.step % self.log_interval == 0:
+            self._record()
+        if saving:
+            self._save(evaluate=True)
+        elif self.step % self.eval_interval == 0:
+            self._evaluate()
+
+    # One step -------------------------------------------------------------------------------------------------------
+
+    def _update(self) -> StepResult:
+        """One optimizer step: every labelled token of all its batches weighs the same."""
+        epoch = self.plan.epoch_of(self.step)
+        groups = self.plan.step_rows(self.step)
+        batches = [self._batch(self.rows, indices, epoch) for indices in groups]
+        targets = sum(len(b.targets) for b in batches)
+        loss = torch.zeros((), device=self.device)
+        aux_total: torch.Tensor | None = None
+        for batch in batches:
+            with autocast(self.device, self.config.dtype):
+                total, aux = next_token_loss(self.forward, batch.to(self.device))
+            share = total / targets
+            if aux is not None:
+                weighted = aux * (len(batch.targets) / targets)
+                aux_total = weighted.detach() if aux_total is None else aux_total + weighted.detach()
+                self.scaler.scale(share + weighted).backward()
+            else:
+                self.scaler.scale(share).backward()
+            loss += share.detach()
+        norm = self._apply(loss)
+        lines = [self.rows.line(int(i)) for indices in groups for i in indices]
+        return StepResult(self.step + 1, loss, norm, targets, sum(b.tokens for b in batches), aux_total, lines)
+
+    def _batch(self, rows: Rows, indices: np.ndarray, epoch: int | None) -> Batch:
+        return make_batch(rows, indices, epoch, self.config.packing, self.tokenizer.pad_token_id or 0)
+
+    def _apply(self, loss: torch.Tensor) -> torch.Tensor:
+        """Clip, and take the step unless it would do harm."""
+        self.scaler.unscale_(self.optimizer)
+        limit = self.config.grad_clip or float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.plan, self.step + 1)
+        # On the CPU, and where bad steps are to be skipped, look before the weights are touched. Else the window looks
+        # when it closes, so that a GPU never waits for the host.
+        looks = self.device.type == "cpu" or self.config.nan_policy == "skip"
+        if not looks or bool(torch.isfinite(loss) & torch.isfinite(norm)):
+            self.scaler.step(self.optimizer)
+            self._skipped = 0
+        elif self.config.nan_policy == "skip":
+            self._skipped += 1
+            self.session.event("step_skipped", f"Step {self.step + 1} skipped: its loss or gradient is not finite.")
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    # Records --------------------------------------------------------------------------------------------------------
+
+    def _record(self) -> None:
+        if not len(self.window):
+            return
+        closed = self.window.close()
+        rate = learning_rate(self.config, self.plan, self.step)
+        epoch = self.plan.batches_done(self.step) / self.plan.batches_per_epoch
+        values = closed.values | {
+            str(Metric.LEARNING_RATE): rate,
+            str(Metric.EPOCH): epoch,
+            str(Metric.TOKENS): float(self.tokens_seen),
+        }
+        self.session.spool.metrics(self.step, values)
+        self._last_loss = closed.values[Metric.LOSS]
+        self._log_line(values)
+        if closed.bad is not None:
+            self._bad_step(closed.bad)
+
+    def _log_line(self, values: dict[str, float]) -> None:
+        """At most one line a second, so that a fast run does not fill the disk."""
+        now = time.monotonic()
+        if now - self._last_line < 1 and self.step != self.plan.total_steps:
+            return
+        self._last_line = now
+        log.info(
+            "step=%d/%d epoch=%.2f loss=%.4f lr=%.3e grad_norm=%.3f tok/s=%.0f",
+            self.step,
+            self.plan.total_steps,
+            values[Metric.EPOCH],
+            values[Metric.LOSS],
+            values[Metric.LEARNING_RATE],
+            values[Metric.GRAD_NORM],
+            values[Metric.TOKENS_PER_SECOND],
+        )
+
+    def _bad_step(self, bad: StepResult) -> None:
+        if self.config.nan_policy == "skip" and self._skipped < MAX_SKIPPED:
+            return
+        lines = ", ".join(map(str, bad.lines[:8])) + (" …" if len(bad.lines) > 8 else "")
+        kept = self.checkpoints.all()
+        where = f"the checkpoint of step {kept[-1].step} is good" if kept else "no checkpoint was written yet"
+        raise DivergedError(
+            f"The loss of step {bad.step} is not finite (loss {float(bad.loss):g}, gradient norm "
+            f"{float(bad.grad_norm):g}); the step used lines {lines} of {self.rows.report.path}.",
+            f"Lower learning_rate or grad_clip and look at those lines; {where}.",
+        )
+
+    # Evaluation -----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _evaluate(self) -> float | None:
+        """Mean loss over the held-out rows, each labelled token weighing the same. Leaves no trace in the training."""
+        if self.eval_rows is None or not len(self.eval_rows):
+            return None
+        self.model.eval()
+        total, targets = torch.zeros((), device=self.device, dtype=torch.float64), 0
+        for begin in range(0, len(self.eval_rows), self.config.batch_size):
+            indices = np.arange(begin, min(begin + self.config.batch_size, len(self.eval_rows)))
+            batch = self._batch(self.eval_rows, indices, None)
+            with autocast(self.device, self.config.dtype):
+                loss, _ = next_token_loss(self.model, batch.to(self.device))
+            total += loss
+            targets += len(batch.targets)
+        self.model.train()
+        value = float(total) / targets
+        self.session.spool.metrics(self.step, {str(Metric.EVAL_LOSS): value})
+        log.info("step=%d eval_loss=%.4f", self.step, value)
+        self.window.restart_clock()
+        return value
+
+    # Checkpoints ----------------------------------------------------------------------------------------------------
+
+    def _save(self, evaluate: bool) -> None:
+        eval_loss = self._evaluate() if evaluate else None
+        name, value = (Metric.EVAL_LOSS, eval_loss) if eval_loss is not None else (Metric.LOSS, self._last_loss)
+        best = evaluate and self.session.best.better(str(name), value, self.step)
+        began = time.perf_counter()
+        checkpoint = self.checkpoints.save(
+            self.step, self._write, {"tokens": self.tokens_seen, "loss": self._last_loss}
+        )
+        self._announce(checkpoint, eval_loss, best)
+        for old in self.checkpoints.surplus(self.session.best.step if self.session.best.name else None):
+            self.checkpoints.remove(old)
+            self.session.spool.write("checkpoint_removed", step=old.step, path=old.relative)
+        log.info("Checkpoint of step %d written in %.1f s.", self.step, time.perf_counter() - began)
+        self.window.restart_clock()
+
+    def _write(self, folder: Path) -> None:
+        save_folder(self.model, self.tokenizer, folder)
+        save_state(self, folder)
+
+    def _announce(self, checkpoint: Checkpoint, eval_loss: float | None, best: bool) -> None:
+        weights = checkpoint.path / "model.safetensors"
+        tags = {
+            Tag.TYPE: self.config.type,
+            Tag.TOKENS: str(self.tokens_seen),
+            Tag.LOSS: f"{self._last_loss:.6g}",
+            Tag.BYTES: str(weights.stat().st_size),
+            Tag.PARAMETERS: str(parameter_count(self.model)),
+            Tag.BASE: self.config.from_weight,
+            Tag.DATASET_SHA256: self.rows.report.sha256,
+        }
+        if eval_loss is not None:
+            tags[Tag.EVAL_LOSS] = f"{eval_loss:.6g}"
+        self.session.spool.write(
+            "checkpoint",
+            step=self.step,
+            path=checkpoint.relative,
+            tags={str(k): v for k, v in tags.items()},
+            best=best,
+        )
+
+    def _resume(self) -> bool:
+        found = self.checkpoints.newest_good(lambda text: self.session.event("checkpoint_fallback", text))
+        if found is None:
+            return False
+        load_state(self, found.path)
+        return True

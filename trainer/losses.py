@@ -1,0 +1,50 @@
+"""Losses of the training types, as sums over tokens: the loop divides by the tokens of the whole step."""
+
+import torch
+import torch.nn.functional as F
+
+from trainer.attention import packed_kwargs
+from trainer.batches import Batch
+
+
+def next_token_loss(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Cross-entropy of the labelled tokens (contract section 1), and the load-balancing loss of a mixture of experts.
+
+    Only the hidden states that predict a labelled token go through the output layer: at small widths that layer and
+    the softmax over the vocabulary are most of a step.
+
+    Returns:
+        The sum over the labelled tokens, float32; and the mean load-balancing loss with its weight, or None.
+    """
+    more = packed_kwargs(batch.lengths, batch.input_ids.device) if batch.packed else {}
+    moe = getattr(model.config, "model_type", "") == "qwen3_moe"
+    if moe:
+        more["output_router_logits"] = True
+    if batch.packed:
+        more["logits_to_keep"] = batch.predict_at
+    out = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **more)
+    logits = out.logits.flatten(0, 1)
+    if not batch.packed:
+        logits = logits[batch.predict_at]
+    loss = F.cross_entropy(logits.float(), batch.targets, reduction="sum")
+    return loss, load_balancing_loss(out.router_logits, model.config) if moe else None
+
+
+def load_balancing_loss(router_logits: tuple[torch.Tensor, ...], config: object) -> torch.Tensor:
+    """Auxiliary loss of v3's mixture of experts, summed over layers (contract section 1):
+    coef · E · Σ_e load_e · mean(p_e), where load is the share of the tokens (and of their k choices) at expert e.
+
+    transformers' own function averages over the layers instead, so that it cannot be used here.
+
+    Args:
+        router_logits: a layer each, [tokens, experts].
+        config: the model's config.
+    """
+    experts, k = config.num_experts, config.num_experts_per_tok  # type: ignore[attr-defined]
+    total = router_logits[0].new_zeros((), dtype=torch.float32)
+    for logits in router_logits:
+        probabilities = logits.float().softmax(dim=-1)
+        chosen = probabilities.topk(k, dim=-1).indices
+        load = F.one_hot(chosen, experts).float().mean(dim=0).sum(dim=0)
+        total = total + (load * probabilities.mean(dim=0)).sum()
+    return total * experts * config.router_aux_loss_coef  # type: ignore[attr-defined]

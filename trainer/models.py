@@ -1,0 +1,252 @@
+"""Models, all of transformers' own classes: MiniMind v3 is Qwen3, its mixture of experts Qwen3-MoE, v2 is Llama.
+
+base = resolve_base(config)                 # where the weights come from
+model = build_model(config, tokenizer, base)
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import LlamaConfig, PreTrainedModel, PreTrainedTokenizerBase, Qwen3Config, Qwen3MoeConfig
+
+from trainer.configs import MAX_POSITIONS, TrainConfig
+from trainer.errors import BaseModelError
+from trainer.minimind_files import Sizes, State, infer_sizes, read_pth, to_transformers
+
+ROPE_THETA = 1_000_000.0
+ROUTER_AUX_LOSS_COEF = 5e-4
+"""Weight of the load-balancing loss of v3's mixture of experts (contract section 1)."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where the first weights come from."""
+
+    kind: Literal["none", "pth", "folder"]
+    path: Path | None = None
+
+    @property
+    def tokenizer_folder(self) -> Path | None:
+        """The folder whose tokenizer belongs to these weights, if they bring one."""
+        return self.path if self.kind == "folder" else None
+
+
+def resolve_base(config: TrainConfig, home: Path) -> Base:
+    """Find the weights that `from_weight` names.
+
+    Args:
+        config: the settings.
+        home: folder that relative paths start from.
+
+    Raises:
+        BaseModelError: there are none; the message says where they were looked for.
+    """
+    name = config.from_weight.strip()
+    if name in ("", "none"):
+        return Base("none")
+    if name.startswith("models:/"):
+        from trainer.registry import local_version
+
+        return Base("folder", local_version(name, _absolute(config.save_dir, home)))
+    path = _absolute(name, home)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise BaseModelError(f"{path} is not a Hugging Face model folder: it has no config.json.")
+        return Base("folder", path)
+    if path.is_file():
+        return Base("pth", path)
+    out = _absolute(config.save_dir, home)
+    suffix = "_moe" if config.use_moe else ""
+    prefixed = out / f"{name}_{config.hidden_size}{suffix}.pth"
+    if prefixed.is_file():
+        return Base("pth", prefixed)
+    raise BaseModelError(
+        f"No base weights for --from_weight {name}: there is neither {path} nor {prefixed}.",
+        "Train that stage first, choose a registered model, or set from_weight to none to start from scratch.",
+    )
+
+
+def _absolute(name: str, home: Path) -> Path:
+    path = Path(name).expanduser()
+    return path if path.is_absolute() else home / path
+
+
+def model_config(config: TrainConfig, vocab_size: int, tokenizer: PreTrainedTokenizerBase | None = None) -> Any:
+    """The transformers config of a MiniMind model of these sizes (contract section 1)."""
+    sizes = Sizes(
+        architecture=config.architecture,
+        vocab_size=vocab_size,
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        num_key_value_heads=config.num_key_value_heads,
+        head_dim=config.head_dim,
+        intermediate_size=config.feed_forward_size,
+        num_experts=config.num_experts if config.use_moe else 0,
+    )
+    return _config_of(sizes, config.num_experts_per_tok, tokenizer)
+
+
+def _config_of(sizes: Sizes, experts_per_token: int, tokenizer: PreTrainedTokenizerBase | None) -> Any:
+    common: dict[str, Any] = {
+        "vocab_size": sizes.vocab_size,
+        "hidden_size": sizes.hidden_size,
+        "num_hidden_layers": sizes.num_hidden_layers,
+        "num_attention_heads": sizes.num_attention_heads,
+        "num_key_value_heads": sizes.num_key_value_heads,
+        "head_dim": sizes.head_dim,
+        "intermediate_size": sizes.intermediate_size,
+        "max_position_embeddings": MAX_POSITIONS,
+        "rope_theta": ROPE_THETA,
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "bos_token_id": tokenizer.bos_token_id if tokenizer else 1,
+        "eos_token_id": tokenizer.eos_token_id if tokenizer else 2,
+        "pad_token_id": tokenizer.pad_token_id if tokenizer else 0,
+    }
+    if sizes.architecture == "v2":
+        return LlamaConfig(**common, rms_norm_eps=1e-5, mlp_bias=False)
+    if sizes.num_experts:
+        return Qwen3MoeConfig(
+            **common,
+            rms_norm_eps=1e-6,
+            num_experts=sizes.num_experts,
+            num_experts_per_tok=experts_per_token,
+            moe_intermediate_size=sizes.intermediate_size,
+            norm_topk_prob=True,
+            router_aux_loss_coef=ROUTER_AUX_LOSS_COEF,
+        )
+    return Qwen3Config(**common, rms_norm_eps=1e-6)
+
+
+def build_model(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, base: Base) -> PreTrainedModel:
+    """The model to train, in float32 on the CPU: fresh with `config.seed`, or with the weights of `base`.
+
+    Raises:
+        BaseModelError: the weights do not fit the settings or the tokenizer.
+    """
+    if base.kind == "folder" and base.path is not None:
+        model = load_folder(base.path)
+        _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, base.path)
+        return model
+    if base.kind == "pth" and base.path is not None:
+        return _from_pth(config, tokenizer, base.path)
+    torch.manual_seed(config.seed)
+    return _new(model_config(config, len(tokenizer), tokenizer))
+
+
+def load_folder(path: Path) -> PreTrainedModel:
+    """A causal language model from a Hugging Face folder, in float32. Never runs code from the folder."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise BaseModelError(f"{path} cannot be loaded as a causal language model: {reason}") from error
+
+
+def load_pth(path: Path, heads: int = 8, experts_per_token: int = 1) -> PreTrainedModel:
+    """A model from a MiniMind weight file alone; the sizes come from its shapes, `heads` only matters for v2."""
+    state = read_pth(path)
+    sizes = infer_sizes(state, heads)
+    model = _new(_config_of(sizes, experts_per_token, None))
+    _load_state(model, to_transformers(state), path)
+    return model
+
+
+def _from_pth(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, path: Path) -> PreTrainedModel:
+    state = read_pth(path)
+    sizes = infer_sizes(state, config.num_attention_heads)
+    _check_vocabulary(sizes.vocab_size, tokenizer, path)
+    _check_sizes(config, sizes, path)
+    model = _new(_config_of(sizes, config.num_experts_per_tok, tokenizer))
+    _load_state(model, to_transformers(state), path)
+    return model
+
+
+def _check_sizes(config: TrainConfig, sizes: Sizes, path: Path) -> None:
+    """A weight file of other sizes than asked for is refused: MiniMind would load what fits in silence."""
+    asked = {
+        "architecture": config.architecture,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "num_key_value_heads": config.num_key_value_heads,
+        "intermediate_size": config.feed_forward_size,
+        "num_experts": config.num_experts if config.use_moe else 0,
+    }
+    different = {name: getattr(sizes, name) for name, value in asked.items() if getattr(sizes, name) != value}
+    if different:
+        has = ", ".join(f"{name} {value}" for name, value in different.items())
+        wants = ", ".join(f"{name} {asked[name]}" for name in different)
+        raise BaseModelError(f"{path} has {has}, but the settings say {wants}.", f"Set {has}, or choose another base.")
+
+
+def _check_vocabulary(rows: int, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    # Some models round their embedding up, so that it may be larger than the tokenizer, but never smaller.
+    if rows < len(tokenizer) or (rows != len(tokenizer) and rows - len(tokenizer) >= 1024):
+        raise BaseModelError(
+            f"{path} has {rows} token embeddings, but the tokenizer has {len(tokenizer)} entries.",
+            "A weight is only valid with its own tokenizer: name that folder in tokenizer_path.",
+        )
+
+
+def _new(config: Any) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def _load_state(model: PreTrainedModel, state: State, path: Path) -> None:
+    embedding, head = state["model.embed_tokens.weight"], state.pop("lm_head.weight", None)
+    if head is not None and not torch.equal(embedding, head):
+        raise BaseModelError(f"{path} has an output layer of its own; MiniMind ties it to the embedding.")
+    try:
+        result = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise BaseModelError(f"{path} does not fit the model: {str(error).splitlines()[-1].strip()}") from None
+    missing = [name for name in result.missing_keys if name != "lm_head.weight"]
+    if missing or result.unexpected_keys:
+        names = ", ".join([*missing, *result.unexpected_keys][:5])
+        raise BaseModelError(f"{path} does not fit the model; missing or unknown: {names}.")
+    model.tie_weights()
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    """Number of weights; tied ones count once."""
+    return sum(p.numel() for p in {id(p): p for p in model.parameters()}.values())
+
+
+def save_folder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a Hugging Face folder that transformers loads as it is, older versions included.
+
+    `rope_theta` is written beside `rope_parameters`: transformers before 5 only reads the former and would take 10,000
+    in silence. The generation config gets the end of the assistant's turn, so that generation stops by itself.
+    """
+    model.save_pretrained(folder, safe_serialization=True, max_shard_size="100GB")
+    tokenizer.save_pretrained(folder)
+    _amend(folder / "config.json", _older_keys)
+    eos = tokenizer.eos_token_id
+    _amend(folder / "generation_config.json", lambda c: {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": eos})
+
+
+def _older_keys(config: dict[str, Any]) -> dict[str, Any]:
+    added: dict[str, Any] = {}
+    rope = config.get("rope_parameters") or {}
+    if isinstance(rope, dict) and "rope_theta" in rope:
+        added["rope_theta"] = rope["rope_theta"]
+    if "num_local_experts" in config and config.get("model_type") == "qwen3_moe":
+        added["num_experts"] = config["num_local_experts"]
+    return added
+
+
+def _amend(path: Path, more: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content |= more(content)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

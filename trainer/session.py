@@ -1,0 +1,151 @@
+"""What one attempt of a task has around it: its directory, its spool, the wish to stop, and the way its end is told.
+
+with Session.open(config, type_name) as session:
+    recipe.train(config, session)
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from trainer.configs import TrainConfig
+from trainer.names import Env, ErrorClass, Outcome, TaskFile
+from trainer.spool import Spool
+
+log = logging.getLogger("trainer")
+
+
+@dataclass
+class Best:
+    """The best value seen, and where."""
+
+    name: str = ""
+    value: float | None = None
+    step: int = 0
+
+    def better(self, name: str, value: float, step: int) -> bool:
+        """Take the value if it is the lowest so far. NaN never is."""
+        if value != value or (self.value is not None and value >= self.value):
+            return False
+        self.name, self.value, self.step = name, value, step
+        return True
+
+
+@dataclass
+class Session:
+    """One attempt of a task."""
+
+    task_dir: Path
+    home: Path
+    run_id: str
+    config: TrainConfig
+    attempt: int
+    tracked: bool
+    """Whether a tracking server is to be fed."""
+    spool: Spool = field(init=False)
+    stop_requested: bool = False
+    step: int = 0
+    total_steps: int = 0
+    best: Best = field(default_factory=Best)
+    _tracking: Any = None
+
+    @classmethod
+    def open(cls, config: TrainConfig, task_dir: Path, home: Path, run_id: str, tracked: bool) -> "Session":
+        """Begin an attempt in a task directory, which is made if need be."""
+        task_dir.mkdir(parents=True, exist_ok=True)
+        (task_dir / TaskFile.RESULT).unlink(missing_ok=True)
+        attempt = int(os.environ.get(Env.ATTEMPT, "attempt-1").rpartition("-")[2])
+        session = cls(task_dir, home, run_id, config, attempt, tracked)
+        session.spool = Spool(task_dir)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, session._ask_to_stop)
+        return session
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.spool.close()
+
+    def begin(self, total_steps: int, epochs: int, parameters: int, device: str, step: int) -> None:
+        """Record that training begins (or goes on at `step`), and start feeding the tracking server."""
+        self.step, self.total_steps = step, total_steps
+        self.spool.write(
+            "begin",
+            attempt=self.attempt,
+            step=step,
+            total_steps=total_steps,
+            epochs=epochs,
+            parameters=parameters,
+            device=device,
+        )
+        if self.tracked:
+            from trainer.tracking import Tracking
+
+            self._tracking = Tracking(self.task_dir, self.run_id, self.config.registered_name)
+            self._tracking.start()
+
+    def event(self, name: str, text: str) -> None:
+        """Record something that a person should find in the history, and log it."""
+        log.warning(text)
+        self.spool.write("event", step=self.step, name=name, text=text)
+
+    def end(self, outcome: Outcome, error: str = "", hint: str = "", error_class: ErrorClass | str = "") -> None:
+        """Record the end, let the tracking server catch up, and write `result.json` last."""
+        self.spool.write("end", outcome=outcome, step=self.step)
+        self.spool.flush()
+        if self._tracking is not None:
+            self._tracking.drain()
+        best = {"name": self.best.name, "value": self.best.value, "step": self.best.step} if self.best.name else None
+        result = {
+            "outcome": outcome,
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "error_class": str(error_class),
+            "error": error,
+            "hint": hint,
+            "best_metric": best,
+            "attempt": self.attempt,
+            "t": int(time.time() * 1000),
+        }
+        write_json(self.task_dir / TaskFile.RESULT, result)
+
+    def _ask_to_stop(self, number: int, _frame: Any) -> None:
+        # Only a flag: the loop saves at the next step boundary. Saving in a handler could find the model half updated.
+        if not self.stop_requested:
+            self.stop_requested = True
+            with contextlib.suppress(Exception):
+                os.write(sys.stdout.fileno(), f"Stop requested ({signal.Signals(number).name}).\n".encode())
+
+
+def new_task_dir(config: TrainConfig, home: Path) -> tuple[Path, str]:
+    """Where a training started by hand goes: `out/<id>/`, or the directory that the platform names."""
+    given = os.environ.get(Env.TASK_DIR)
+    if given:
+        return Path(given), os.environ.get(Env.RUN_ID, Path(given).name)
+    out = Path(config.save_dir)
+    run_id = os.environ.get(Env.RUN_ID) or uuid.uuid4().hex
+    return (out if out.is_absolute() else home / out) / run_id, run_id
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file so that a reader sees the old content or the new, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

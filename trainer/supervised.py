@@ -1,0 +1,157 @@
+"""What every supervised type needs before its loop: base weights, tokenizer, rows, model; and what it leaves at its end.
+
+parts = prepare(config, session)
+outcome = Loop(config, session, *parts).run()
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from trainer.base_sizes import sidecar, size_problems, tokenizer_of
+from trainer.checkpoints import Checkpoints
+from trainer.configs import TrainConfig
+from trainer.data import Rows, load_rows
+from trainer.errors import BaseModelError, SettingsError
+from trainer.minimind_files import write_pth
+from trainer.models import Base, build_model, resolve_base
+from trainer.session import Session, write_json
+from trainer.tokenization import load_tokenizer, tokenizer_hash
+
+log = logging.getLogger("trainer")
+MAX_EVAL_ROWS = 1000
+"""Rows held out at most: evaluation must stay a small part of a run."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a loop works with."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    rows: Rows
+    eval_rows: Rows | None
+
+
+def prepare(config: TrainConfig, session: Session) -> Parts:
+    """Load everything, in the order in which mistakes are cheapest to find.
+
+    Raises:
+        TrainerError: settings, data or base weights that cannot work, before anything is trained.
+    """
+    newest = Checkpoints(session.task_dir, config.keep_checkpoints).newest_good()
+    # A resume takes its model from the checkpoint: the base may be gone by then.
+    base = Base("folder", newest.path) if newest else resolve_base(config, session.home)
+    tokenizer = _tokenizer(config, base, session.home)
+    rows = _load(config.data_path, config, tokenizer, session)
+    rows, eval_rows = _split(config, tokenizer, rows, session)
+    return Parts(build_model(config, tokenizer, base), tokenizer, rows, eval_rows)
+
+
+def _tokenizer(config: TrainConfig, base: Base, home: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of the run. A weight is only valid with the tokenizer that it was trained with."""
+    named = str(home / config.tokenizer_path) if config.tokenizer_path else None
+    if base.kind == "folder":
+        problems = size_problems(config.model_dump(), base.path) if base.path else []
+        if problems:
+            raise SettingsError(problems)
+        own = load_tokenizer(str(base.tokenizer_folder))
+        if named and tokenizer_hash(load_tokenizer(named)) != tokenizer_hash(own):
+            raise BaseModelError(
+                f"The tokenizer in {named} is not the one of the base weights {base.path}.",
+                "Leave tokenizer_path empty: the base brings its own.",
+            )
+        return own
+    tokenizer = load_tokenizer(named)
+    if base.kind == "pth" and base.path is not None:
+        _check_pth_tokenizer(base.path, tokenizer, named)
+    return tokenizer
+
+
+def _check_pth_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase, named: str | None) -> None:
+    known = tokenizer_of(path)
+    if known and known != tokenizer_hash(tokenizer):
+        raise BaseModelError(
+            f"{path} was trained with another tokenizer than {named or 'the one that ships with MiniMind Platform'}.",
+            "Name the folder of its tokenizer in tokenizer_path.",
+        )
+    if not known and not named:
+        raise BaseModelError(
+            f"{path} does not tell which tokenizer it was trained with.",
+            "Name the folder of its tokenizer in tokenizer_path; for MiniMind's released weights that is MiniMind's "
+            "own folder `model`.",
+        )
+
+
+def _load(path: str, config: TrainConfig, tokenizer: PreTrainedTokenizerBase, session: Session) -> Rows:
+    full = str(session.home / path)
+    cache = session.task_dir.parent / ".cache" / "tokens"
+    rows = load_rows(full, config, tokenizer, cache, _progress(path))
+    report = rows.report
+    log.info(
+        "%s: %d rows, %d tokens; %d rows cut at %d tokens.",
+        path,
+        report.rows,
+        report.tokens,
+        report.truncated,
+        config.max_seq_len,
+    )
+    for notice in report.notices:
+        log.warning(notice)
+    return rows
+
+
+class _progress:  # noqa: N801 - used like a function
+    """Logs how far the tokenising is, every tenth."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._told = path, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        tenth = int(10 * done / max(total, 1))
+        if tenth > self._told:
+            self._told = tenth
+            log.info("Tokenising %s: %d %%", self._path, 10 * tenth)
+
+
+def _split(
+    config: TrainConfig, tokenizer: PreTrainedTokenizerBase, rows: Rows, session: Session
+) -> tuple[Rows, Rows | None]:
+    """Training and evaluation rows: another file, or a part drawn by the seed."""
+    if config.eval_data_path:
+        return rows, _load(config.eval_data_path, config, tokenizer, session)
+    count = min(MAX_EVAL_ROWS, round(len(rows) * config.eval_fraction))
+    if count == 0 or len(rows) - count < 1:
+        return rows, None
+    order = np.random.default_rng([config.seed, len(rows)]).permutation(len(rows))
+    return rows.subset(np.sort(order[count:])), rows.subset(np.sort(order[:count]))
+
+
+def export_minimind(config: TrainConfig, session: Session, parts: Parts) -> None:
+    """Write `out/{save_weight}_{hidden}{_moe}.pth` as MiniMind's own scripts would, with a description beside it."""
+    model, sizes = parts.model, parts.model.config
+    if not config.save_weight or getattr(sizes, "model_type", "") not in ("qwen3", "qwen3_moe", "llama"):
+        return
+    moe = "_moe" if sizes.model_type == "qwen3_moe" else ""
+    path = session.task_dir.parent / f"{config.save_weight}_{sizes.hidden_size}{moe}.pth"
+    write_pth(model.state_dict(), path)
+    about = {
+        "task": session.run_id,
+        "step": session.step,
+        "type": config.type,
+        "tokenizer": tokenizer_hash(parts.tokenizer),
+        "sizes": {
+            "architecture": "v2" if sizes.model_type == "llama" else "v3",
+            "hidden_size": sizes.hidden_size,
+            "num_hidden_layers": sizes.num_hidden_layers,
+            "num_attention_heads": sizes.num_attention_heads,
+            "num_key_value_heads": sizes.num_key_value_heads,
+            "intermediate_size": sizes.moe_intermediate_size if moe else sizes.intermediate_size,
+            "use_moe": bool(moe),
+        },
+    }
+    write_json(sidecar(path), about)
+    log.info("Weights written to %s.", path)

@@ -1,0 +1,75 @@
+"""The window of steps between two records: numbers stay on the device until it closes, so that no step waits."""
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+
+from trainer.names import Metric
+
+
+@dataclass
+class StepResult:
+    """What one optimizer step leaves behind, still on the device."""
+
+    step: int
+    loss: torch.Tensor
+    """Mean over the labelled tokens of the step."""
+    grad_norm: torch.Tensor
+    targets: int
+    """Labelled tokens."""
+    tokens: int
+    aux_loss: torch.Tensor | None = None
+    lines: list[int] = field(default_factory=list)
+    """Lines of the data file that the step used."""
+
+
+@dataclass
+class Closed:
+    """A closed window: its record, and the first step that went wrong."""
+
+    values: dict[str, float]
+    bad: StepResult | None
+
+
+class Window:
+    """Collects steps until it is closed."""
+
+    def __init__(self) -> None:
+        self._results: list[StepResult] = []
+        self._began = time.perf_counter()
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def add(self, result: StepResult) -> None:
+        """Take in one step. Costs a list append."""
+        self._results.append(result)
+
+    def restart_clock(self) -> None:
+        """Leave out the time until now, spent on something else than steps."""
+        self._began = time.perf_counter()
+
+    def close(self) -> Closed:
+        """The record of the window: token-weighted mean, least and largest loss, mean norm, speed. Waits for the
+        device, once."""
+        results, seconds = self._results, time.perf_counter() - self._began
+        losses = torch.stack([r.loss for r in results]).double().cpu()
+        norms = torch.stack([r.grad_norm for r in results]).double().cpu()
+        seconds = max(seconds, time.perf_counter() - self._began)  # includes what the device still had to do
+        weights = torch.tensor([r.targets for r in results], dtype=torch.float64)
+        finite = torch.isfinite(losses) & torch.isfinite(norms)
+        values = {
+            Metric.LOSS: float((losses * weights).sum() / weights.sum()),
+            Metric.LOSS_MIN: float(losses.min()),
+            Metric.LOSS_MAX: float(losses.max()),
+            Metric.GRAD_NORM: float(norms.mean()),
+            Metric.TOKENS_PER_SECOND: sum(r.tokens for r in results) / seconds,
+            Metric.STEP_SECONDS: seconds / len(results),
+        }
+        aux = [r.aux_loss for r in results if r.aux_loss is not None]
+        if aux:
+            values[Metric.AUX_LOSS] = float(torch.stack(aux).mean())
+        bad = next((r for r, ok in zip(results, finite.tolist(), strict=True) if not ok), None)
+        self._results, self._began = [], time.perf_counter()
+        return Closed({str(name): value for name, value in values.items()}, bad)
