@@ -11,10 +11,13 @@ from typing import Any, Literal
 
 import torch
 from transformers import LlamaConfig, PreTrainedModel, PreTrainedTokenizerBase, Qwen3Config, Qwen3MoeConfig
+from transformers.utils import logging as transformers_logging
 
 from trainer.configs import MAX_POSITIONS, TrainConfig
 from trainer.errors import BaseModelError
 from trainer.minimind_files import Sizes, State, infer_sizes, read_pth, to_transformers
+
+transformers_logging.disable_progress_bar()  # a bar has no place in a log file
 
 ROPE_THETA = 1_000_000.0
 ROUTER_AUX_LOSS_COEF = 5e-4

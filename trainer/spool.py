@@ -51,7 +51,9 @@ class Spool:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close; once is enough."""
+        if self._file.closed:
+            return
         self.flush()
         self._file.close()
 

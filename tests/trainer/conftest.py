@@ -1,0 +1,132 @@
+"""A tiny model on tiny rows: everything real, nothing large."""
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.configs import TrainConfig, parse_config
+
+
+class ListRows:
+    """Rows from memory, with the interface of `trainer.data.Rows`."""
+
+    def __init__(self, rows: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        from trainer.data import DataReport
+
+        self.rows = rows
+        self.report = DataReport("rows.jsonl", "f" * 64, len(rows), sum(len(i) for i, _ in rows), 0, 0, ())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def line(self, index: int) -> int:
+        return index + 1
+
+    def get(self, index: int, epoch: int | None) -> tuple[np.ndarray, np.ndarray]:
+        return self.rows[index]
+
+    def changed(self) -> "ListRows":
+        other = ListRows(self.rows)
+        other.report = replace(self.report, sha256="0" * 64)
+        return other
+
+
+def random_rows(count: int, seed: int = 0, vocabulary: int = 64, masked: bool = True) -> ListRows:
+    """Rows of 4 to 24 tokens; the first third carries no loss, as a prompt would."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        ids = random.integers(3, vocabulary, size=int(random.integers(4, 25)))
+        labels = ids.copy()
+        if masked:
+            labels[: len(ids) // 3] = -100
+        rows.append((ids, labels))
+    return ListRows(rows)
+
+
+@pytest.fixture
+def rows() -> ListRows:
+    return random_rows(40)
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
+    def make(type_name: str = "pretrain", **values: Any) -> TrainConfig:
+        small = {
+            "data_path": "rows.jsonl",
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "intermediate_size": 64,
+            "batch_size": 4,
+            "accumulation_steps": 1,
+            "learning_rate": 1e-2,
+            "epochs": 2,
+            "device": "cpu",
+            "save_dir": str(tmp_path / "out"),
+            "from_weight": "none",
+        }
+        return parse_config(type_name, small | values)
+
+    return make
+
+
+@pytest.fixture
+def make_loop(tmp_path: Path, make_config: Callable[..., TrainConfig], rows: ListRows) -> Iterator[Callable[..., Any]]:
+    """A real loop over a real model of about 20,000 weights; its session writes to `tmp_path / name`."""
+    from trainer.loop import Loop
+    from trainer.models import model_config
+    from trainer.session import Session
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    sessions: list[Session] = []
+
+    def make(name: str = "task", data: ListRows | None = None, held_out: ListRows | None = None, **values: Any) -> Any:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        config = make_config(**values)
+        session = Session.open(config, tmp_path / name, tmp_path, name, tracked=False)
+        sessions.append(session)
+        torch.manual_seed(config.seed)
+        model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
+        return Loop(config, session, model, NoTokenizer(), data or rows, held_out)  # type: ignore[arg-type]
+
+    yield make
+    for session in sessions:
+        session.spool.close()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class NoTokenizer:
+    """The loop only asks a tokenizer for its pad token and to save itself."""
+
+    pad_token_id = 0
+    bos_token_id = 1
+    eos_token_id = 2
+
+    def save_pretrained(self, folder: Path) -> None:
+        (Path(folder) / "tokenizer.json").write_text("{}")
+
+
+def recorded(task_dir: Path, key: str) -> dict[int, float]:
+    """One series of a spool: step to value."""
+    from trainer.spool import read_records
+
+    return {
+        record["step"]: record["values"][key]
+        for record, _ in read_records(task_dir / "metrics.jsonl")
+        if record["kind"] == "metrics" and key in record["values"]
+    }
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Callable[[str, str], dict[int, float]]:
+    return lambda name, key="train/loss": recorded(tmp_path / name, key)

@@ -1,0 +1,84 @@
+"""Settings are checked all at once, and say what to do."""
+
+import pytest
+
+from trainer.configs import TRAINING_TYPES, parse_config
+from trainer.errors import SettingsError
+from trainer.fields import config_fields
+from trainer.presets import PRESETS, matching_preset
+
+
+def problems(type_name: str, **values: object) -> dict[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        parse_config(type_name, {"data_path": "x.jsonl", **values})
+    return {p.field: p.code for p in caught.value.problems}
+
+
+@pytest.mark.parametrize("type_name", TRAINING_TYPES)
+def test_text_from_a_form_becomes_numbers(type_name: str) -> None:
+    config = parse_config(type_name, {"data_path": "x", "epochs": "3", "learning_rate": "1e-4", "use_moe": "0"})
+    assert (config.epochs, config.learning_rate, config.use_moe) == (3, 1e-4, False)
+
+
+def test_all_problems_come_at_once_even_across_fields() -> None:
+    found = problems("sft", epochs="0", hidden_size="100", device="tpu", learning_rate="fast", unknown="1")
+    assert found == {
+        "epochs": "greater_than_equal",
+        "device": "string_pattern_mismatch",
+        "learning_rate": "float_parsing",
+        "unknown": "extra_forbidden",
+        "hidden_size": "hidden_not_multiple",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"hidden_size": 100}, "hidden_size"),
+        ({"hidden_size": 24, "num_attention_heads": 8}, "hidden_size"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads"),
+        ({"architecture": "v2", "use_moe": True}, "use_moe"),
+        ({"use_moe": True, "num_experts": 2, "num_experts_per_tok": 3}, "num_experts_per_tok"),
+        ({"learning_rate": "nan"}, "learning_rate"),
+        ({"learning_rate": "inf"}, "learning_rate"),
+        ({"seed": -1}, "seed"),
+        ({"save_weight": "../evil"}, "save_weight"),
+        ({"model_name": "-rf"}, "model_name"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_its_field(values: dict[str, object], field: str) -> None:
+    assert list(problems("pretrain", **values)) == [field]
+
+
+def test_missing_data_path_is_named() -> None:
+    with pytest.raises(SettingsError, match="data_path: Required"):
+        parse_config("pretrain", {})
+
+
+def test_unknown_type_lists_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"kt0.*pretrain, sft"):
+        parse_config("kt0", {})
+
+
+def test_minimind_names_are_understood() -> None:
+    assert parse_config("full_sft", {"data_path": "x", "use_compile": "1"}).compile is True
+
+
+def test_feed_forward_sizes_follow_minimind() -> None:
+    sizes = {(c, h): parse_config("pretrain", {"data_path": "x", "architecture": c, "hidden_size": h}).feed_forward_size
+             for c, h in (("v3", 768), ("v2", 512), ("v2", 768), ("v2", 640))}  # fmt: skip
+    assert sizes == {("v3", 768): 2432, ("v2", 512): 1408, ("v2", 768): 2048, ("v2", 640): 1728}
+
+
+@pytest.mark.parametrize("type_name", TRAINING_TYPES)
+def test_every_field_has_a_help_and_a_group(type_name: str) -> None:
+    for field in config_fields(TRAINING_TYPES[type_name]):
+        assert field.help.endswith("."), field.name
+        assert field.group in ("data", "model", "training", "runtime", "output")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("type_name", TRAINING_TYPES)
+def test_presets_validate_and_are_recognised(name: str, type_name: str) -> None:
+    config = parse_config(type_name, {"data_path": "x", **PRESETS[name].values})
+    assert matching_preset(config.model_dump()) == name
