@@ -15,6 +15,7 @@ from minimind_platform.errors import NotFoundError, PathError, PlatformError, Pr
 from minimind_platform.paths import Paths
 from minimind_platform.preflight import Plan, model_sizes, tokenizer_file
 from minimind_platform.weights import Base, Weights
+from trainer.base_sizes import base_sizes, size_problems
 from trainer.configs import TrainConfig, config_class, parse_config
 
 READ_ROWS = 20
@@ -68,7 +69,11 @@ class Checks:
             self._check_tokenizer(checked, changes)
         if "from_weight" not in wrong:
             self._check_base(checked, changes)
-        checked.config = checked.given.model_copy(update=changes)
+        self._take_sizes(checked, set(values), changes)
+        try:
+            checked.config = parse_config(type_name, checked.given.model_dump() | changes)
+        except SettingsError as error:  # sizes of the base that this program cannot train
+            checked.problems += error.problems
         return checked
 
     def plan(self, checked: Checked) -> Plan | None:
@@ -117,6 +122,20 @@ class Checks:
             changes["from_weight"] = checked.base.setting
         except (NotFoundError, PathError) as error:
             checked.problems.append(_path_problem("from_weight", given.from_weight, error))
+
+    @staticmethod
+    def _take_sizes(checked: Checked, named: set[str], changes: dict[str, Any]) -> None:
+        """The model's sizes come from the base. Forms send defaults too, so only other values can contradict it."""
+        given, base = checked.given, checked.base
+        if given is None or base is None or base.path is None:
+            return
+        fields = type(given).model_fields
+        typed = {name: value for name, value in given.model_dump().items() if name in named & set(fields)}
+        meant = {name: value for name, value in typed.items() if value != fields[name].default}
+        problems = size_problems(meant, base.path)
+        checked.problems += problems
+        contradicted = {problem.field for problem in problems}
+        changes.update({n: v for n, v in base_sizes(base.path).items() if n in fields and n not in contradicted})
 
 
 def _without(type_name: str, values: dict[str, Any], wrong: set[str]) -> TrainConfig | None:

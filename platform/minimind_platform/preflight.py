@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trainer
 from minimind_platform.datasets import RowSample
-from minimind_platform.machine import device_kind
+from minimind_platform.devices import gpus
 from minimind_platform.tasks import Task
 from minimind_platform.views import Preflight
 from trainer.configs import TrainConfig, parse_config
@@ -87,6 +87,13 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
         tokens_per_second=speed,
         estimated_from=source,
     )
+
+
+def device_kind(device: str) -> str:
+    """What a training with this setting, or in this slot, computes on: cpu or cuda."""
+    if device == "auto":
+        return "cuda" if gpus() else "cpu"
+    return device.partition(":")[0]
 
 
 def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:

@@ -18,6 +18,7 @@ from typing import Any
 from minimind_platform import runs
 from minimind_platform.checks import Checks
 from minimind_platform.datasets import DataFiles
+from minimind_platform.devices import gpus
 from minimind_platform.errors import (
     ConflictError,
     NotFoundError,
@@ -27,7 +28,6 @@ from minimind_platform.errors import (
     TrackingUnavailableError,
 )
 from minimind_platform.logs import read_log
-from minimind_platform.machine import devices
 from minimind_platform.models import Models
 from minimind_platform.paths import Paths
 from minimind_platform.preflight import estimate
@@ -251,7 +251,8 @@ class Platform:
 
     def devices(self) -> list[str]:
         """Choices of the setting `device` on this machine."""
-        return devices()
+        found = [gpu.slot for gpu in gpus()]
+        return ["auto", "cpu", *(["cuda"] if found else []), *found]
 
     def training_types(self) -> dict[str, TrainingType]:
         """The training types by name, with their settings."""

@@ -26,8 +26,13 @@ class Base:
 
     setting: str
     """As it goes into the task's settings: absolute, and a version instead of an alias."""
-    folder: Path | None = None
-    """Its Hugging Face folder, if it is one on this machine."""
+    path: Path | None = None
+    """Its Hugging Face folder or weight file, if that is on this machine."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Its Hugging Face folder, if it has one."""
+        return self.path if self.path is not None and self.path.is_dir() else None
 
 
 class Weights:
@@ -77,19 +82,19 @@ class Weights:
     def _prefix(self, prefix: str, hidden_size: int, moe: bool) -> Base:
         path = self._out / f"{prefix}_{hidden_size}{'_moe' if moe else ''}.pth"
         if path.is_file():
-            return Base(str(self._paths.file(str(path))))
-        if (self._paths_folder(prefix)) is not None:
+            return self._path(str(path))
+        if self._is_folder(prefix):
             return self._path(prefix)
         have = ", ".join(f.name for f in self.files() if f.name.startswith(prefix))
         train = " Train it first with type pretrain." if prefix == "pretrain" else ""
         there = f" There is {have}, of another size." if have else train
         raise NotFoundError(f"There is no {path.name} in out/.{there}", WAYS_OUT)
 
-    def _paths_folder(self, text: str) -> Path | None:
+    def _is_folder(self, text: str) -> bool:
         try:
-            return self._paths.folder(text)
-        except (PathError, NotFoundError):
-            return None
+            return self._paths.resolve(text).is_dir()
+        except PathError:
+            return False
 
     def _path(self, text: str) -> Base:
         path = self._paths.resolve(text)
@@ -101,7 +106,7 @@ class Weights:
             raise NotFoundError(f"There is no {text!r}.", WAYS_OUT)
         if path.suffix != ".pth" or not path.is_file():
             raise PathError(f"{text!r} is neither a Hugging Face folder nor a .pth file.", WAYS_OUT)
-        return Base(str(path))
+        return Base(str(path), path)
 
 
 def _weight_file(path: Path) -> WeightFile:

@@ -1,0 +1,57 @@
+"""Command-line options for the settings of a training type, made from its config.
+
+parser = argparse.ArgumentParser()
+add_fields(parser, config_fields(config_class("sft")))
+values = field_values(parser.parse_args(["--data-path", "dataset/sft.jsonl"]))
+"""
+
+import argparse
+from typing import Any
+
+from trainer.configs import FIELD_ALIASES
+from trainer.fields import ConfigField
+
+GROUPS = {
+    "data": "data",
+    "model": "model",
+    "training": "training",
+    "runtime": "device and speed",
+    "output": "curves and checkpoints",
+}
+_PREFIX = "setting."
+
+
+def add_fields(parser: argparse.ArgumentParser, fields: list[ConfigField]) -> None:
+    """Add an option for every field, with `_` and with `-`. Values stay text; the config converts and checks them."""
+    groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
+    for field in fields:
+        aliases = [alias for alias, name in FIELD_ALIASES.items() if name == field.name]
+        names = [spelling for name in (field.name, *aliases) for spelling in _spellings(name)]
+        options: dict[str, Any] = {"metavar": field.kind.upper() if field.kind != "text" else "TEXT"}
+        if field.kind == "bool":
+            options = {"metavar": "true|false", "nargs": "?", "const": "true"}
+        elif field.choices:
+            options["metavar"] = "|".join(field.choices)
+        help_text = _help(field).replace("%", "%%")
+        dest = _PREFIX + field.name
+        groups[field.group].add_argument(*names, dest=dest, default=argparse.SUPPRESS, help=help_text, **options)
+
+
+def field_values(arguments: argparse.Namespace) -> dict[str, str]:
+    """The settings that were given."""
+    return {name.removeprefix(_PREFIX): v for name, v in vars(arguments).items() if name.startswith(_PREFIX)}
+
+
+def _spellings(name: str) -> list[str]:
+    return list(dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")))
+
+
+def _help(field: ConfigField) -> str:
+    default = "required" if field.required else f"default: {_shown(field.default)}"
+    return f"{field.help} [{', '.join(part for part in (field.range_text, default) if part)}]"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "empty" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,332 @@
+"""Commands about tasks and models: submit, clone, tasks, show, logs, stop, resume, retry, delete, restore, models.
+
+submit(arguments, platform)      # each takes the parsed arguments and gives the exit code
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from minimind_platform import tables
+from minimind_platform.errors import PlatformError, Problem, SettingsError, TrackingUnavailableError
+from minimind_platform.tasks import State, Task
+from minimind_platform.views import Preflight
+
+if TYPE_CHECKING:
+    from minimind_platform.service import Platform
+
+ACTIONS = {
+    "stop": "Stop tasks; a running one saves a checkpoint first.",
+    "resume": "Let stopped or failed tasks go on from their newest checkpoint.",
+    "retry": "Queue new tasks with the same settings.",
+    "delete": "Hide ended tasks; `restore` brings them back.",
+    "restore": "Bring deleted tasks back.",
+}
+DONE = {
+    "stop": "stops",
+    "resume": "is queued again",
+    "retry": "is queued",
+    "delete": "is deleted",
+    "restore": "is back",
+}
+SHORT = 8
+"""Characters of an id that are shown."""
+FOLLOW_SECONDS = 0.5
+
+
+def add_submit_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Options of `submit`. Those of each training type are added only when it is this command that was called."""
+    if "submit" not in words:
+        return
+    from minimind_platform.cli_fields import add_fields
+    from trainer.configs import TRAINING_TYPES, TYPE_ALIASES
+    from trainer.fields import config_fields
+    from trainer.presets import PRESETS
+
+    types = parser.add_subparsers(title="training types", metavar="TYPE", required=True)
+    for name, cls in TRAINING_TYPES.items():
+        aliases = [alias for alias, meant in TYPE_ALIASES.items() if meant == name]
+        text = (cls.__doc__ or "").strip()
+        usage = f"minimind submit {name} --FIELD VALUE … [options]"
+        added = types.add_parser(name, aliases=aliases, help=text, description=text, usage=usage, allow_abbrev=False)
+        added.set_defaults(type=name)
+        added.add_argument("--home", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        added.add_argument(
+            "--preset", choices=list(PRESETS), help="model size to start from; other options win over it"
+        )
+        added.add_argument("--name", default="", help="name of the task [type and size]")
+        added.add_argument("--priority", type=int, default=0, help="higher goes first [0]")
+        added.add_argument("--key", default="", help="the same key gives the same task, however often it is sent")
+        added.add_argument("--check", action="store_true", help="only check, and say what it would take")
+        added.add_argument("--json", action="store_true", help="print JSON")
+        add_fields(added, config_fields(cls))
+
+
+def submit(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """Queue a training, or only check it."""
+    from minimind_platform.cli_fields import field_values
+    from trainer.presets import PRESETS
+
+    platform = platform or _open(arguments)
+    values: dict[str, Any] = dict(PRESETS[arguments.preset].values) if arguments.preset else {}
+    values |= field_values(arguments)
+    if arguments.check:
+        return _check(platform, arguments, values)
+    task = platform.submit(arguments.type, values, name=arguments.name, priority=arguments.priority, key=arguments.key)
+    return _submitted(platform, task, arguments.json)
+
+
+def clone(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """Queue a new task with some settings changed."""
+    from minimind_platform.cli_fields import add_fields, field_values
+    from trainer.configs import config_class
+    from trainer.fields import config_fields
+
+    platform = platform or _open(arguments)
+    task = platform.task(arguments.id)
+    parser = argparse.ArgumentParser(f"minimind clone {arguments.id}", allow_abbrev=False)
+    add_fields(parser, config_fields(config_class(task.type)))
+    changes = field_values(parser.parse_args(arguments.rest))
+    priority = task.priority if arguments.priority is None else arguments.priority
+    name = arguments.name or task.name
+    new = platform.submit(task.type, task.config | changes, name=name, priority=priority, parent_id=task.id)
+    return _submitted(platform, new, arguments.json)
+
+
+def tasks(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """List tasks."""
+    platform = platform or _open(arguments)
+    page = platform.tasks(
+        states=_states(arguments.state),
+        types=_parts(arguments.type),
+        words=" ".join(arguments.words),
+        deleted=arguments.deleted,
+        limit=arguments.limit,
+    )
+    if arguments.json:
+        listed = [_as_json(task) for task in page.tasks]
+        return _print_json({"total": page.total, "counts": page.counts, "tasks": listed})
+    if not page.tasks:
+        print("No tasks.")
+        return 0
+    heads = ("ID", "STATE", "NAME", "TYPE", "PROGRESS", "LOSS", "DEVICE", "CREATED")
+    print(tables.table(heads, map(_row, page.tasks)))
+    if page.total > len(page.tasks):
+        print(f"… and {page.total - len(page.tasks)} more; see --limit.")
+    return 0
+
+
+def show(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """Show one task."""
+    platform = platform or _open(arguments)
+    task = platform.task(arguments.id)
+    events = platform.events(task.id)
+    try:
+        versions, away = platform.checkpoints(task.id), ""
+    except TrackingUnavailableError as error:
+        versions, away = [], error.message
+    if arguments.json:
+        history = [asdict(event) for event in events]
+        return _print_json(_as_json(task) | {"events": history, "checkpoints": [asdict(v) for v in versions]})
+    for label, text in _facts(task):
+        print(f"{label:<12} {text}")
+    print("\nSettings")
+    print(_indented([[name, str(value)] for name, value in task.config.items()]))
+    print("\nHistory")
+    print(_indented([[tables.moment(e.at), e.after, e.reason] for e in events]))
+    print("\nCheckpoints")
+    print(_indented([_checkpoint(v) for v in versions]) if versions else f"  {away or 'none yet'}")
+    return 0
+
+
+def logs(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """Print a log, and what is added to it."""
+    from minimind_platform.logs import LIMIT
+
+    platform = platform or _open(arguments)
+    task = platform.task(arguments.id)
+    chunk = platform.log(task.id, -1 if arguments.lines else 0, LIMIT)
+    lines = chunk.text.splitlines(keepends=True)
+    sys.stdout.write("".join(lines[-arguments.lines :] if arguments.lines else lines))
+    while True:
+        ended = platform.task(task.id).ended  # asked before the log, so that its last lines are not missed
+        chunk = platform.log(task.id, chunk.end, LIMIT)
+        if chunk.reset:
+            sys.stdout.write("… the log was shortened …\n")
+        sys.stdout.write(chunk.text)
+        sys.stdout.flush()
+        if not chunk.text and (ended or not arguments.follow):
+            return 0
+        if not chunk.text:
+            time.sleep(FOLLOW_SECONDS)
+
+
+def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """Stop, resume, retry, delete or restore; one that fails does not keep the others from it."""
+    platform = platform or _open(arguments)
+    failed = 0
+    for id in arguments.ids:  # noqa: A001
+        try:
+            task = getattr(platform, arguments.action)(id)
+        except PlatformError as error:
+            failed += 1
+            print(f"{error.message} {error.hint}".strip(), file=sys.stderr)
+            continue
+        done = "is stopped" if arguments.action == "stop" and task.ended else DONE[arguments.action]
+        print(f"{task.id[:SHORT]} {task.name} {done}.")
+    return 1 if failed else 0
+
+
+def models(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """List model versions."""
+    platform = platform or _open(arguments)
+    versions = platform.models()
+    if arguments.json:
+        return _print_json([asdict(version) for version in versions])
+    if not versions:
+        print("No models yet; a training makes one with its first checkpoint.")
+        return 0
+    heads = ("MODEL", "TYPE", "STEP", "LOSS", "EVAL", "SIZE", "TASK", "CREATED", "ALIASES")
+    print(tables.table(heads, map(_model_row, versions)))
+    return 0
+
+
+def _open(arguments: argparse.Namespace) -> "Platform":
+    from minimind_platform.service import Platform
+    from minimind_platform.settings import Settings
+
+    settings = Settings.load(home=arguments.home)
+    if not settings.mlruns_dir.is_dir():
+        raise PlatformError(
+            f"There is no MiniMind Platform in {settings.home}.",
+            "Start it there with `minimind up`, or name its folder with --home or MINIMIND_HOME.",
+        )
+    return Platform(settings)
+
+
+def _check(platform: "Platform", arguments: argparse.Namespace, values: dict[str, Any]) -> int:
+    check = platform.check(arguments.type, values)
+    if arguments.json:
+        _print_json(asdict(check))
+        return 2 if check.problems else 0
+    if check.preflight:
+        print(_takes(check.preflight))
+    if check.problems:
+        raise SettingsError(check.problems)
+    return 0
+
+
+def _takes(preflight: Preflight) -> str:
+    source = f"as task {preflight.estimated_from[:SHORT]}" if preflight.estimated_from else "a rough guess"
+    return (
+        f"{tables.amount(preflight.parameters)} parameters, {preflight.rows:,} rows, "
+        f"{tables.amount(preflight.tokens)} tokens a pass, {preflight.steps:,} steps, "
+        f"about {tables.duration(preflight.seconds)} ({source}), {tables.size(preflight.disk_bytes)} of disk."
+    )
+
+
+def _submitted(platform: "Platform", task: Task, as_json: bool) -> int:
+    if not platform.scheduler_alive():
+        print("The scheduler is not running; the task waits until `minimind up` is started.", file=sys.stderr)
+    if as_json:
+        return _print_json(_as_json(task))
+    print(f"Task {task.id[:SHORT]} {task.name} is {task.state.lower()}. Follow it: minimind logs -f {task.id[:SHORT]}")
+    return 0
+
+
+def _states(text: str) -> list[State]:
+    parts = [part.upper() for part in _parts(text)]
+    if unknown := [part for part in parts if part not in State.__members__]:
+        message = f"There is no state {', '.join(unknown)}; choose from {', '.join(State.__members__)}."
+        raise SettingsError([Problem("state", "unknown_state", message, {"value": text})])
+    return [State(part) for part in parts]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _row(task: Task) -> list[str]:
+    done = f"{task.progress.fraction:.0%}" if task.progress.total_steps else ""
+    left = tables.duration(task.progress.seconds_left) if task.state is State.RUNNING else ""
+    return [
+        task.id[:SHORT],
+        task.state,
+        task.name,
+        task.type,
+        f"{done} ({left} left)" if left else done,
+        tables.number(task.progress.loss),
+        task.device,
+        tables.moment(task.created_at),
+    ]
+
+
+def _facts(task: Task) -> list[tuple[str, str]]:
+    p = task.progress
+    steps = f"step {p.step:,} of {p.total_steps:,}, {p.fraction:.0%}" if p.total_steps else ""
+    facts = [
+        ("Task", f"{task.id}  {task.name}"),
+        ("Type", task.type),
+        ("State", f"{task.state}{f', {task.waits_for}' if task.waits_for else ''}"),
+        ("Error", f"{task.error} {task.hint}".strip()),
+        ("Progress", steps),
+        ("Loss", tables.number(p.loss)),
+        ("Eval loss", tables.number(p.eval_loss)),
+        ("Speed", f"{tables.amount(p.tokens_per_second)} tokens/s" if p.tokens_per_second else ""),
+        ("Time left", tables.duration(p.seconds_left) if task.state is State.RUNNING else ""),
+        ("Device", task.device),
+        ("Attempt", str(task.attempt or "")),
+        ("Created", tables.moment(task.created_at)),
+        ("Started", tables.moment(task.started_at)),
+        ("Ended", tables.moment(task.ended_at)),
+        ("Repeats", task.parent_id),
+        ("Deleted", tables.moment(task.deleted_at)),
+        ("MLflow", "not up to date yet" if task.unsynced else ""),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def _checkpoint(version: Any) -> list[str]:
+    loss = f"loss {tables.number(version.loss)}" if version.loss is not None else ""
+    names = " ".join(version.aliases)
+    return [
+        f"models:/{version.name}/{version.version}",
+        f"step {version.step}",
+        loss,
+        tables.size(version.bytes),
+        names,
+    ]
+
+
+def _model_row(version: Any) -> list[str]:
+    return [
+        f"models:/{version.name}/{version.version}",
+        version.type,
+        str(version.step),
+        tables.number(version.loss),
+        tables.number(version.eval_loss),
+        tables.size(version.bytes),
+        version.task_id[:SHORT],
+        tables.moment(version.created_at),
+        " ".join(version.aliases),
+    ]
+
+
+def _indented(rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
+    text = tables.table([""] * len(rows[0]), rows)
+    return "\n".join(f"  {line}" for line in text.splitlines()[1:])
+
+
+def _as_json(task: Task) -> dict[str, Any]:
+    return asdict(task) | {"progress": asdict(task.progress) | {"fraction": task.progress.fraction}}
+
+
+def _print_json(value: Any) -> int:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+    return 0
