@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from minimind_platform.database import open_engine, transaction
@@ -76,8 +76,10 @@ class Store:
             return list(connection.scalars(query))
 
     def by_key(self, key: str) -> Task | None:
+        if not key:
+            return None
         with self._read() as connection:
-            row = connection.execute(select(table).where(table.c.key == (key or None))).first()
+            row = connection.execute(select(table).where(table.c.key == key)).first()
         return to_task(row) if row else None
 
     def page(
@@ -154,16 +156,12 @@ class Store:
             slots_by_kind: all slots of this machine, such as `{"cpu": ["cpu:0"], "cuda": ["cuda:0", "cuda:1"]}`.
             now: seconds since 1970.
         """
-        with self._write() as connection:
-            taken = set(connection.scalars(select(lease.c.slot)))
-            due = (table.c.state == State.QUEUED.value) & (table.c.not_before <= now) & table.c.deleted_at.is_(None)
-            free = {
-                wants: slot
-                for wants in connection.scalars(select(table.c.wants).where(due).distinct())
-                if (slot := _first_free(wants, slots_by_kind, taken))
-            }
-            if not free:
+        due = (table.c.state == State.QUEUED.value) & (table.c.not_before <= now) & table.c.deleted_at.is_(None)
+        with self._read() as connection:  # nothing to do is the usual answer; it costs no lock
+            if not _usable(connection, due, slots_by_kind):
                 return None
+        with self._write() as connection:
+            free = _usable(connection, due, slots_by_kind)
             query = select(table).where(due & table.c.wants.in_(free)).order_by(*TURN).limit(1)
             row = connection.execute(query.with_for_update(skip_locked=True)).first()
             return _start(connection, row, free[row.wants], now) if row else None
@@ -212,8 +210,9 @@ class Store:
             return {row.slot: row.task_id for row in connection.execute(select(lease))}
 
     def unmirrored(self) -> list[Task]:
-        """Tasks that have moved since MLflow was told."""
-        query = select(table).where(table.c.mirrored_version < table.c.version).order_by(table.c.created_at)
+        """Tasks that have moved since MLflow was told. A deleted one has no run to tell until it is restored."""
+        behind = (table.c.mirrored_version < table.c.version) & table.c.deleted_at.is_(None)
+        query = select(table).where(behind).order_by(table.c.created_at)
         with self._read() as connection:
             return [to_task(row) for row in connection.execute(query)]
 
@@ -259,8 +258,15 @@ def slots_for(wants: str, slots_by_kind: Mapping[str, Sequence[str]]) -> Sequenc
     return slots_by_kind.get(wants, ()) or [slot for slot in gpus if slot == wants]
 
 
-def _first_free(wants: str, slots_by_kind: Mapping[str, Sequence[str]], taken: set[str]) -> str | None:
-    return next((slot for slot in slots_for(wants, slots_by_kind) if slot not in taken), None)
+def _usable(connection: Connection, due: ColumnElement[bool], slots: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """A free slot for each device setting among the due tasks; those without one are missing."""
+    taken = set(connection.scalars(select(lease.c.slot)))
+    free = {}
+    for wants in connection.scalars(select(table.c.wants).where(due).distinct()):
+        slot = next((slot for slot in slots_for(wants, slots) if slot not in taken), None)
+        if slot is not None:
+            free[wants] = slot
+    return free
 
 
 def _chunks(ids: list[str], size: int = 200) -> Iterator[list[str]]:

@@ -1,0 +1,102 @@
+"""The process around the scheduler: only one a home folder, its log, its heartbeat, its end.
+
+with only_one(settings.mlruns_dir): run_forever(settings)
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from minimind_platform import runner
+from minimind_platform.dispatcher import Dispatcher
+from minimind_platform.errors import PlatformError
+from minimind_platform.executors import Executor
+from minimind_platform.local_executor import LocalExecutor
+from minimind_platform.reconciler import Mirror, MlflowMirror, Reconciler
+from minimind_platform.settings import Settings
+from minimind_platform.store import Store
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS, IDLE_SECONDS = 0.25, 0.4
+BEAT_SECONDS = 3.0
+ERROR_PAUSE_SECONDS = 5.0
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout, force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = Settings.load()
+        with only_one(settings.mlruns_dir):
+            run_forever(settings, LocalExecutor(settings), MlflowMirror(settings))
+    except PlatformError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+def run_forever(settings: Settings, executor: Executor, mirror: Mirror, pause_seconds: float = 15.0) -> None:
+    """Schedule until SIGTERM or SIGINT. Trainings that run are left alone."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    executor.check()
+    store = Store(settings.database)
+    reconciler = Reconciler(store, mirror)
+    dispatcher = Dispatcher(settings, store, executor, pause_seconds=pause_seconds, moved=reconciler.poke)
+    reconciler.start()
+    log.info("The scheduler is ready: %s.", ", ".join(slot for kind in executor.slots().values() for slot in kind))
+    last_beat = 0.0
+    while not ended.is_set():
+        if time.monotonic() - last_beat >= BEAT_SECONDS:
+            with suppress(OSError):  # a full disk
+                runner.write(settings.mlruns_dir / "scheduler.json", {"pid": os.getpid(), "t": time.time()})
+            last_beat = time.monotonic()
+        ended.wait(_tick(dispatcher))
+    log.info("The scheduler ends; trainings go on without it.")
+
+
+def _tick(dispatcher: Dispatcher) -> float:
+    """One round, and how long to wait for the next. No error may end the scheduler: nobody else would do its work."""
+    try:
+        return BUSY_SECONDS if dispatcher.tick() else IDLE_SECONDS
+    except PlatformError as error:
+        log.error("%s", error)
+    except Exception:
+        log.exception("A round of the scheduler failed; the next one is in %.0f s.", ERROR_PAUSE_SECONDS)
+    return ERROR_PAUSE_SECONDS
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Be the only scheduler here.
+
+    Raises:
+        PlatformError: another one is; names its process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "scheduler.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            pid = lock.read().strip() or "unknown"
+            raise PlatformError(
+                f"A scheduler works in {folder.parent} already: process {pid}. One is enough; it serves all tasks."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Why queued tasks are not started yet, in sentences for people.
+
+explain(store.waiting(), slots, holders={"cpu:0": "sft of Tuesday"}, now=time.time())
+# {"3f2a...": "waits for cpu:0, held by sft of Tuesday", "77c1...": "position 2 in the queue"}
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from minimind_platform.store import Waiting, slots_for
+
+
+def explain(
+    waiting: Sequence[Waiting], slots: Mapping[str, Sequence[str]], holders: Mapping[str, str], now: float
+) -> dict[str, str]:
+    """A sentence for each task; "" for one that starts next.
+
+    Args:
+        waiting: queued tasks in the order of their turn.
+        slots: all slots by kind of device.
+        holders: name of the task in each taken slot.
+        now: seconds since 1970.
+    """
+    sentences: dict[str, str] = {}
+    ahead: dict[tuple[str, ...], int] = {}
+    for task in waiting:
+        usable = tuple(slots_for(task.wants, slots))
+        if not usable:
+            sentences[task.id] = f"waits for {task.wants}, which this machine does not have"
+        elif task.not_before > now:
+            sentences[task.id] = f"next try in {_rounded(task.not_before - now)} s"
+        else:
+            ahead[usable] = ahead.get(usable, 0) + 1
+            sentences[task.id] = _in_line(ahead[usable], usable, holders)
+    return sentences
+
+
+def _in_line(position: int, usable: tuple[str, ...], holders: Mapping[str, str]) -> str:
+    if position > 1:
+        return f"position {position} in the queue"
+    if any(slot not in holders for slot in usable):
+        return ""
+    return f"waits for {' or '.join(usable)}, held by {' and '.join(holders[slot] for slot in usable)}"
+
+
+def _rounded(seconds: float) -> int:
+    """Whole seconds near the end, else in steps of five: the sentence is stored whenever it changes."""
+    return math.ceil(seconds) if seconds <= 10 else math.ceil(seconds / 5) * 5

@@ -1,0 +1,320 @@
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from minimind_platform import schema
+from minimind_platform.database import open_engine
+from minimind_platform.errors import ConflictError, NotFoundError, PlatformError
+from minimind_platform.store import NewTask, Store
+from minimind_platform.tasks import MOVES, Progress, State
+
+CPU = {"cpu": ["cpu:0"]}
+numbers = count()
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'mlruns' / 'app.db'}"
+
+
+@pytest.fixture
+def store(url):
+    store = Store(url)
+    yield store
+    store.close()
+
+
+def new(id="", *, key="", name="first", type="sft", priority=0, **config):
+    id = id or f"{next(numbers):032x}"
+    config = {"device": "auto", "data_path": "dataset/samples/sft.jsonl"} | config
+    return NewTask(id, key, type, name, "minimind", "1", config, priority)
+
+
+def add(store, id="", **values):
+    return store.add(new(id, **values))[0]
+
+
+def raw(url):
+    return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+
+
+def run_many(script, *arguments, processes):
+    command = [sys.executable, "-c", script, *arguments]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    outputs = [process.communicate(timeout=60)[0] for process in running]
+    assert all(process.returncode == 0 for process in running)
+    return [line for output in outputs for line in output.splitlines()]
+
+
+def test_a_task_comes_back_as_it_was_added(store):
+    task = add(store, "ab12", name="名前", priority=3, epochs=2)
+    assert store.get("ab12") == task
+    assert (task.state, task.attempt, task.priority, task.name) == (State.QUEUED, 0, 3, "名前")
+    assert task.config["epochs"] == 2
+    assert [(e.before, e.after) for e in store.events("ab12")] == [("", "QUEUED")]
+    assert store.get("nobody") is None
+
+
+def test_an_id_can_be_used_once(store):
+    add(store, "ab12")
+    with pytest.raises(ConflictError):
+        add(store, "ab12")
+
+
+def test_ids_are_found_by_prefix_and_wildcards_are_letters(store):
+    for id in ("ab1", "ab2", "b_1"):
+        add(store, id)
+    assert store.find("ab") == ["ab1", "ab2"]
+    assert store.find("b_") == ["b_1"]
+    assert store.find("%") == []
+
+
+def test_twenty_parallel_adds_with_one_key_make_one_task(store):
+    with ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(lambda _: store.add(new(key="double-click")), range(20)))
+    assert sum(created for _, created in results) == 1
+    assert len({task.id for task, _ in results}) == 1
+    assert store.page().total == 1
+
+
+def test_tasks_without_a_key_never_collide(store):
+    add(store), add(store)
+    assert store.page().total == 2
+    assert store.by_key("") is None
+
+
+def test_words_are_searched_in_name_id_type_and_data_path(store):
+    add(store, "aa", name="Über 100%_sure")
+    add(store, "bb", name="other", type="dpo", data_path="dataset/Prefs.jsonl")
+    found = lambda words: [task.id for task in store.page(words=words).tasks]  # noqa: E731
+    assert found("über 100%_s") == ["aa"]
+    assert found("prefs DPO") == ["bb"]
+    assert found("o%r") == []
+    assert found("dataset") == ["bb", "aa"]
+    assert found("dpo über") == []
+
+
+def test_a_page_counts_all_states_but_lists_the_wanted_ones(store):
+    for _ in range(3):
+        add(store)
+    store.claim(CPU, 1e12)
+    page = store.page(states=[State.QUEUED], limit=1)
+    assert (len(page.tasks), page.total, page.counts) == (1, 2, {"QUEUED": 2, "STARTING": 1})
+    assert store.page(types=["dpo"]).total == 0
+
+
+def test_deleted_tasks_are_listed_apart_and_not_claimed(store):
+    add(store, "aa")
+    assert store.set_deleted("aa", 5.0).deleted_at == 5.0
+    assert (store.page().total, store.page(deleted=True).total) == (0, 1)
+    assert store.claim(CPU, 1e12) is None
+    store.set_deleted("aa", None)
+    assert store.claim(CPU, 1e12)
+    with pytest.raises(NotFoundError):
+        store.set_deleted("nobody", 5.0)
+
+
+# moves
+
+
+def test_a_move_is_one_update_and_one_event(store):
+    task = store.move(add(store, "aa"), State.STOPPED, "stopped by a person")
+    assert task.state is State.STOPPED and task.version == 1 and task.ended_at
+    assert store.events("aa")[-1].reason == "stopped by a person"
+
+
+def test_a_move_that_comes_too_late_changes_nothing(store):
+    seen = add(store, "aa")
+    store.claim(CPU, 1e12)
+    with pytest.raises(ConflictError, match="STARTING now"):
+        store.move(seen, State.STOPPED, "too late")
+    assert len(store.events("aa")) == 2
+
+
+def test_a_move_that_does_not_exist_is_refused(store):
+    with pytest.raises(ConflictError, match="cannot become"):
+        store.move(add(store), State.RUNNING, "skips a state")
+    with pytest.raises(TypeError, match="cannot change"):
+        store.move(add(store), State.STOPPED, "", name="other")
+
+
+def test_the_database_itself_refuses_every_other_edge(store, url):
+    with raw(url) as connection:
+        for before in State:
+            for after in State:
+                id = add(store).id
+                connection.execute("DROP TRIGGER IF EXISTS task_moves")
+                connection.execute("UPDATE task SET state = ? WHERE id = ?", (before, id))
+                connection.execute(schema.trigger_sql(MOVES, "sqlite")[0])
+                move = ("UPDATE task SET state = ? WHERE id = ?", (after, id))
+                if after in MOVES[before]:
+                    connection.execute(*move)
+                else:
+                    with pytest.raises(sqlite3.IntegrityError, match="no such move"):
+                        connection.execute(*move)
+
+
+def test_the_history_cannot_be_rewritten(store, url):
+    add(store)
+    for statement in ("UPDATE task_event SET reason = ''", "DELETE FROM task_event"):
+        with raw(url) as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(statement)
+
+
+def test_resuming_clears_the_error_and_the_count_of_restarts(store):
+    task = store.move(add(store), State.FAILED, "bad", error="bad", hint="try", restarts=3, fruitless=1)
+    assert task.error == "bad"
+    task = store.move(task, State.QUEUED, "resumed by a person")
+    assert (task.error, task.hint, task.ended_at) == ("", "", None)
+    assert store.retries(task.id).restarts == 0
+
+
+# claims and leases
+
+
+def test_higher_priority_goes_first_then_first_in(store):
+    for id, priority in (("aa", 0), ("bb", 5), ("cc", 5)):
+        add(store, id, priority=priority)
+    slots = {"cpu": ["cpu:0", "cpu:1", "cpu:2"]}
+    assert [store.claim(slots, 1e12).id for _ in range(3)] == ["bb", "cc", "aa"]
+
+
+def test_ten_minutes_of_waiting_outweigh_a_point_of_priority(store, url):
+    add(store, "old")
+    add(store, "new", priority=1)
+    with raw(url) as connection:
+        connection.execute("UPDATE task SET queued_at = queued_at - 590 WHERE id = 'old'")
+        assert [w.id for w in store.waiting()] == ["new", "old"]
+        connection.execute("UPDATE task SET queued_at = queued_at - 20 WHERE id = 'old'")
+    assert store.claim(CPU, 1e12).id == "old"
+
+
+@pytest.mark.parametrize(
+    ("device", "slots", "expected"),
+    [
+        ("auto", {"cpu": ["cpu:0"]}, "cpu:0"),
+        ("auto", {"cpu": ["cpu:0"], "cuda": ["cuda:0"]}, "cuda:0"),
+        ("cpu", {"cpu": ["cpu:0"], "cuda": ["cuda:0"]}, "cpu:0"),
+        ("cuda", {"cuda": ["cuda:0", "cuda:1"]}, "cuda:0"),
+        ("cuda:1", {"cuda": ["cuda:0", "cuda:1"]}, "cuda:1"),
+        ("cuda:1", {"cuda": ["cuda:0"]}, None),
+        ("cuda", {"cpu": ["cpu:0"]}, None),
+    ],
+)
+def test_a_task_gets_a_slot_of_the_device_that_it_wants(store, device, slots, expected):
+    add(store, device=device)
+    task = store.claim(slots, 1e12)
+    assert (task.device if task else None) == expected
+
+
+def test_a_task_for_a_busy_device_does_not_hold_up_the_others(store):
+    slots = {"cpu": ["cpu:0"], "cuda": ["cuda:0"]}
+    for id, device in (("aa", "cuda"), ("bb", "cuda"), ("cc", "cpu")):
+        add(store, id, device=device)
+    assert [store.claim(slots, 1e12).id for _ in range(2)] == ["aa", "cc"]
+    assert store.claim(slots, 1e12) is None
+    assert store.leases() == {"cuda:0": "aa", "cpu:0": "cc"}
+
+
+def test_ending_a_task_gives_its_slot_back(store):
+    add(store)
+    task = store.claim(CPU, 1e12)
+    assert (task.state, task.attempt, task.device) == (State.STARTING, 1, "cpu:0")
+    store.move(task, State.FAILED, "no luck")
+    assert store.leases() == {}
+
+
+def test_a_task_is_not_claimed_before_its_time(store):
+    add(store)
+    task = store.claim(CPU, 100.0)
+    task = store.move(task, State.QUEUED, "later", not_before=200.0)
+    assert store.claim(CPU, 199.0) is None
+    assert store.claim(CPU, 200.0).attempt == 2
+
+
+def test_concurrent_claims_never_take_a_task_or_a_slot_twice(store, url):
+    for _ in range(120):
+        add(store)
+    script = """
+import sys
+from minimind_platform.store import Store
+store = Store(sys.argv[1])
+while task := store.claim({"cpu": [f"cpu:{n}" for n in range(120)]}, 1e12):
+    print(task.id, task.device)
+"""
+    claims = [line.split() for line in run_many(script, url, processes=4)]
+    assert len(claims) == 120
+    assert len({id for id, _ in claims}) == len({slot for _, slot in claims}) == 120
+
+
+# progress, waits, mirror
+
+
+def test_progress_and_waits_do_not_count_as_moves(store):
+    task = add(store, "aa")
+    store.set_progress("aa", Progress(step=3, total_steps=6, loss=2.0))
+    store.set_waits({"aa": "position 2 in the queue"})
+    seen = store.get("aa")
+    assert (seen.progress.fraction, seen.waits_for, seen.version) == (0.5, "position 2 in the queue", task.version)
+    assert store.claim(CPU, 1e12).waits_for == ""
+    assert store.retries("aa").attempt_step == 3
+
+
+def test_a_task_is_unsynced_until_the_mirror_knows_its_end(store):
+    task = add(store)
+    store.set_mirrored(task)
+    assert store.unmirrored() == []
+    ended = store.move(task, State.STOPPED, "stopped")
+    assert ended.unsynced and [t.id for t in store.unmirrored()] == [task.id]
+    store.set_mirrored(ended)
+    store.set_mirrored(task)  # an older view changes nothing
+    assert not store.get(task.id).unsynced
+
+
+# the database
+
+
+def test_the_migrations_make_the_tables_of_the_schema(url):
+    with open_engine(url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+
+
+def test_the_triggers_are_those_of_the_moves(store, url):
+    with raw(url) as connection:
+        found = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
+    assert sorted(found) == sorted(schema.trigger_sql(MOVES, "sqlite"))
+
+
+def test_writes_reach_the_disk_and_readers_never_wait(store, url):
+    with open_engine(url).connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_many_processes_may_open_a_new_database_at_once(url):
+    script = "import sys; from minimind_platform.store import Store; print(Store(sys.argv[1]).page().total)"
+    assert run_many(script, url, processes=5) == ["0"] * 5
+
+
+def test_a_database_of_a_newer_program_is_refused(store, url):
+    with raw(url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(PlatformError, match="version 9999, newer than this program"):
+        Store(url)
+
+
+def test_an_address_that_cannot_be_opened_is_told(tmp_path):
+    (tmp_path / "folder.db").mkdir()
+    for url in ("no url", f"sqlite:///{tmp_path / 'folder.db'}"):
+        with pytest.raises(PlatformError):
+            Store(url)
+
+
+def test_the_migrations_are_part_of_the_package():
+    assert (Path(schema.__file__).parent / "migrations" / "versions" / "0001_tasks.py").is_file()
