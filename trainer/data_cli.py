@@ -1,0 +1,106 @@
+"""Data on the command line: sample files, a check of a file, a new tokenizer.
+
+python -m trainer.data_cli sample dataset/samples
+python -m trainer.data_cli check dataset/sft.jsonl
+python -m trainer.data_cli tokenizer train dataset/pretrain.jsonl --out dataset/my_tokenizer
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trainer.errors import DataError, TrainerError
+from trainer.names import ExitCode
+from trainer.rows import KEYS, check_rows, detect_format
+from trainer.samples import ROWS, generate
+
+_FORMATS = {"full_sft": "sft", "lora": "sft", "distillation": "sft", "reason": "sft"}
+_FORMATS |= {"ppo": "rlaif", "grpo": "rlaif", "spo": "rlaif"}
+"""Data formats of training types that have no format of their own name."""
+
+
+def add_sample(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    """Give a parser the options of `sample`; returns what runs it."""
+    parser.add_argument("folder", type=Path, help="where the files go; files of the same name are replaced")
+    parser.add_argument("--seed", type=int, default=42, help="another seed gives other rows (default 42)")
+    parser.add_argument("--rows", type=int, default=ROWS, help=f"rows of pretrain.jsonl (default {ROWS})")
+    return _sample
+
+
+def _sample(options: argparse.Namespace) -> int:
+    for path in generate(options.folder, options.seed, options.rows):
+        print(f"{path}  {path.stat().st_size / 1024:,.0f} KB")
+    return ExitCode.FINISHED
+
+
+def add_check(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    """Give a parser the options of `check`; returns what runs it."""
+    parser.add_argument("path", type=Path, help="a JSONL file")
+    types = [*KEYS, *_FORMATS]
+    parser.add_argument("--type", choices=types, help="training type to check for (default: as the first rows look)")
+    return _check
+
+
+def _check(options: argparse.Namespace) -> int:
+    name = _FORMATS.get(options.type, options.type) or detect_format(options.path)
+    result = check_rows(options.path, name or "pretrain")
+    if not name and result.bad:
+        raise DataError(
+            f"{options.path} is in no format that we know. {result.errors[0].message}",
+            f"Choose one with --type: {', '.join(KEYS)}.",
+        )
+    if result.rows + result.bad == 0:
+        raise result.errors[0]
+    print(f"{options.path}: format {result.format}, {result.rows:,} good rows, {result.bad:,} bad")
+    for error in result.errors:
+        print(f"  {error.message} {error.hint}".rstrip())
+    if result.bad > len(result.errors):
+        print(f"  … and {result.bad - len(result.errors):,} more")
+    return ExitCode.BAD_INPUT if result.errors else ExitCode.FINISHED
+
+
+def add_tokenizer(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    """Give a parser the options of `tokenizer train`; returns what runs it."""
+    commands = parser.add_subparsers(dest="tokenizer_command", required=True, metavar="train")
+    train = commands.add_parser("train", help="train a byte-level BPE tokenizer on data files")
+    train.add_argument(
+        "files", nargs="+", type=Path, help="JSONL of any format, or plain text; name one twice to weigh it"
+    )
+    train.add_argument("--out", required=True, type=Path, help="folder for the tokenizer; must not have one yet")
+    train.add_argument("--vocab_size", type=int, default=6400, help="entries, marks and bytes included (default 6400)")
+    return _train_tokenizer
+
+
+def _train_tokenizer(options: argparse.Namespace) -> int:
+    from trainer.tokenization import train_tokenizer  # takes seconds, which the other commands should not
+
+    print(f"{train_tokenizer(options.files, options.out, options.vocab_size)}: {options.vocab_size:,} entries")
+    return ExitCode.FINISHED
+
+
+COMMANDS = {
+    "sample": ("write sample data in every format", add_sample),
+    "check": ("read a data file and show its first bad lines", add_check),
+    "tokenizer": ("train a tokenizer", add_tokenizer),
+}
+"""Name, help, and the function that adds the options; for other command lines that offer the same."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m trainer.data_cli", description="Data for MiniMind Platform.")
+    commands = parser.add_subparsers(required=True, metavar="{" + ",".join(COMMANDS) + "}")
+    for name, (text, add) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.set_defaults(run=add(command))
+    options = parser.parse_args(argv)
+    try:
+        return options.run(options)
+    except TrainerError as error:
+        print(f"{error.message} {error.hint}".rstrip(), file=sys.stderr)
+        return ExitCode.BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
