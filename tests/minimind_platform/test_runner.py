@@ -7,6 +7,7 @@ import time
 
 import psutil
 import pytest
+
 from minimind_platform import runner
 
 PYTHON = [sys.executable, "-S", "-E"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+
 from minimind_platform import schema
 from minimind_platform.database import open_engine
 from minimind_platform.errors import ConflictError, NotFoundError, PlatformError
@@ -30,14 +31,14 @@ def store(url):
     store.close()
 
 
-def new(id="", *, key="", name="first", type="sft", priority=0, **config):
-    id = id or f"{next(numbers):032x}"
+def new(task_id="", *, key="", name="first", kind="sft", priority=0, **config):
+    task_id = task_id or f"{next(numbers):032x}"
     config = {"device": "auto", "data_path": "dataset/samples/sft.jsonl"} | config
-    return NewTask(id, key, type, name, "minimind", "1", config, priority)
+    return NewTask(task_id, key, kind, name, "minimind", "1", config, priority)
 
 
-def add(store, id="", **values):
-    return store.add(new(id, **values))[0]
+def add(store, task_id="", **values):
+    return store.add(new(task_id, **values))[0]
 
 
 def raw(url):
@@ -68,8 +69,8 @@ def test_an_id_can_be_used_once(store):
 
 
 def test_ids_are_found_by_prefix_and_wildcards_are_letters(store):
-    for id in ("ab1", "ab2", "b_1"):
-        add(store, id)
+    for task_id in ("ab1", "ab2", "b_1"):
+        add(store, task_id)
     assert store.find("ab") == ["ab1", "ab2"]
     assert store.find("b_") == ["b_1"]
     assert store.find("%") == []
@@ -91,7 +92,7 @@ def test_tasks_without_a_key_never_collide(store):
 
 def test_words_are_searched_in_name_id_type_and_data_path(store):
     add(store, "aa", name="Über 100%_sure")
-    add(store, "bb", name="other", type="dpo", data_path="dataset/Prefs.jsonl")
+    add(store, "bb", name="other", kind="dpo", data_path="dataset/Prefs.jsonl")
     found = lambda words: [task.id for task in store.page(words=words).tasks]  # noqa: E731
     assert found("über 100%_s") == ["aa"]
     assert found("prefs DPO") == ["bb"]
@@ -145,19 +146,18 @@ def test_a_move_that_does_not_exist_is_refused(store):
 
 
 def test_the_database_itself_refuses_every_other_edge(store, url):
+    edges = {add(store).id: (before, after) for before in State for after in State}
     with raw(url) as connection:
-        for before in State:
-            for after in State:
-                id = add(store).id
-                connection.execute("DROP TRIGGER IF EXISTS task_moves")
-                connection.execute("UPDATE task SET state = ? WHERE id = ?", (before, id))
-                connection.execute(schema.trigger_sql(MOVES, "sqlite")[0])
-                move = ("UPDATE task SET state = ? WHERE id = ?", (after, id))
-                if after in MOVES[before]:
+        connection.execute("DROP TRIGGER task_moves")
+        connection.executemany("UPDATE task SET state = ? WHERE id = ?", [(e[0], i) for i, e in edges.items()])
+        connection.execute(schema.trigger_sql(MOVES, "sqlite")[0])
+        for task_id, (before, after) in edges.items():
+            move = ("UPDATE task SET state = ? WHERE id = ?", (after, task_id))
+            if after in MOVES[before]:
+                connection.execute(*move)
+            else:
+                with pytest.raises(sqlite3.IntegrityError, match="no such move"):
                     connection.execute(*move)
-                else:
-                    with pytest.raises(sqlite3.IntegrityError, match="no such move"):
-                        connection.execute(*move)
 
 
 def test_the_history_cannot_be_rewritten(store, url):
@@ -179,8 +179,8 @@ def test_resuming_clears_the_error_and_the_count_of_restarts(store):
 
 
 def test_higher_priority_goes_first_then_first_in(store):
-    for id, priority in (("aa", 0), ("bb", 5), ("cc", 5)):
-        add(store, id, priority=priority)
+    for task_id, priority in (("aa", 0), ("bb", 5), ("cc", 5)):
+        add(store, task_id, priority=priority)
     slots = {"cpu": ["cpu:0", "cpu:1", "cpu:2"]}
     assert [store.claim(slots, 1e12).id for _ in range(3)] == ["bb", "cc", "aa"]
 
@@ -215,8 +215,8 @@ def test_a_task_gets_a_slot_of_the_device_that_it_wants(store, device, slots, ex
 
 def test_a_task_for_a_busy_device_does_not_hold_up_the_others(store):
     slots = {"cpu": ["cpu:0"], "cuda": ["cuda:0"]}
-    for id, device in (("aa", "cuda"), ("bb", "cuda"), ("cc", "cpu")):
-        add(store, id, device=device)
+    for task_id, device in (("aa", "cuda"), ("bb", "cuda"), ("cc", "cpu")):
+        add(store, task_id, device=device)
     assert [store.claim(slots, 1e12).id for _ in range(2)] == ["aa", "cc"]
     assert store.claim(slots, 1e12) is None
     assert store.leases() == {"cuda:0": "aa", "cpu:0": "cc"}
@@ -250,7 +250,7 @@ while task := store.claim({"cpu": [f"cpu:{n}" for n in range(120)]}, 1e12):
 """
     claims = [line.split() for line in run_many(script, url, processes=4)]
     assert len(claims) == 120
-    assert len({id for id, _ in claims}) == len({slot for _, slot in claims}) == 120
+    assert len({task_id for task_id, _ in claims}) == len({slot for _, slot in claims}) == 120
 
 
 # progress, waits, mirror
@@ -285,13 +285,15 @@ def test_the_migrations_make_the_tables_of_the_schema(url):
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
 
 
-def test_the_triggers_are_those_of_the_moves(store, url):
+@pytest.mark.usefixtures("store")
+def test_the_triggers_are_those_of_the_moves(url):
     with raw(url) as connection:
         found = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
     assert sorted(found) == sorted(schema.trigger_sql(MOVES, "sqlite"))
 
 
-def test_writes_reach_the_disk_and_readers_never_wait(store, url):
+@pytest.mark.usefixtures("store")
+def test_writes_reach_the_disk_and_readers_never_wait(url):
     with open_engine(url).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
@@ -302,7 +304,8 @@ def test_many_processes_may_open_a_new_database_at_once(url):
     assert run_many(script, url, processes=5) == ["0"] * 5
 
 
-def test_a_database_of_a_newer_program_is_refused(store, url):
+@pytest.mark.usefixtures("store")
+def test_a_database_of_a_newer_program_is_refused(url):
     with raw(url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(PlatformError, match="version 9999, newer than this program"):
