@@ -122,8 +122,9 @@ def row_format(row: dict[str, Any]) -> str:
     """The format that a row looks like, or ""."""
     if isinstance(row.get("conversations"), list):
         last = row["conversations"][-1] if row["conversations"] else None
-        unanswered = isinstance(last, dict) and last.get("role") == "assistant" and not last.get("tool_calls")
-        return "rlaif" if unanswered and last.get("content") in EMPTY_ANSWERS else "sft"
+        if isinstance(last, dict) and last.get("role") == "assistant" and not last.get("tool_calls"):
+            return "rlaif" if last.get("content") in EMPTY_ANSWERS else "sft"
+        return "sft"
     return next((name for name in ("dpo", "pretrain") if all(key in row for key in KEYS[name])), "")
 
 

@@ -25,10 +25,12 @@ import numpy as np
 from jinja2 import TemplateError
 
 from trainer.chat import (
+    EMPTY_THINK,
     ChatMarks,
     answer_mask,
     chat_marks,
     conversation,
+    drop_empty_thinks,
     render,
     takes_system_prompt,
     without_empty_thinks,
@@ -211,8 +213,8 @@ def _batches(path: Path, format: str) -> Iterator[tuple[list[tuple[int, dict[str
 
 
 def _plain_tokens(batch: list[tuple[int, dict[str, Any]]], tokenizer: ChatTokenizer) -> Iterator[_Tokens]:
-    for ids in encode(tokenizer, [row["text"] for _, row in batch]):
-        yield _Tokens([np.array(ids[:STORED_TOKENS], dtype=np.int64)], [])
+    for ids in _arrays(tokenizer, [row["text"] for _, row in batch]):
+        yield _Tokens([ids[:STORED_TOKENS]], [])
 
 
 def _chat_tokens(
@@ -226,12 +228,17 @@ def _chat_tokens(
         except (TemplateError, TypeError) as error:
             raise DataError(f"{path} line {line}: the tokenizer's chat template refuses it ({error}).") from error
         takes_system.append(takes_system_prompt(messages, tools))
-    bare = {i: text for i, kept in enumerate(texts) if (text := without_empty_thinks(kept)) != kept}
-    encoded = [np.array(ids[:STORED_TOKENS], dtype=np.int64) for ids in encode(tokenizer, [*texts, *bare.values()])]
-    bare_ids = dict(zip(bare, encoded[len(texts) :], strict=True))
-    for index, ids in enumerate(encoded[: len(texts)]):
-        parts = [ids, bare_ids[index]] if index in bare_ids else [ids]
-        yield _Tokens(parts, [answer_mask(part, marks) for part in parts], takes_system[index])
+    for text, ids, may in zip(texts, _arrays(tokenizer, texts), takes_system, strict=True):
+        parts = [ids]
+        if EMPTY_THINK in text:
+            bare = drop_empty_thinks(text, ids, marks)
+            parts += _arrays(tokenizer, [without_empty_thinks(text)]) if bare is None else [bare]
+        parts = [part[:STORED_TOKENS] for part in parts]
+        yield _Tokens(parts, [answer_mask(part, marks) for part in parts], may)
+
+
+def _arrays(tokenizer: ChatTokenizer, texts: list[str]) -> list[np.ndarray]:
+    return [np.array(ids, dtype=np.int64) for ids in encode(tokenizer, texts)]
 
 
 def _publish(temporary: Path, folder: Path) -> None:
