@@ -196,10 +196,11 @@ def models(arguments: argparse.Namespace, platform: "Platform | None") -> int:
 
 
 def _open(arguments: argparse.Namespace) -> "Platform":
+    from minimind_platform.home import as_running
     from minimind_platform.service import Platform
     from minimind_platform.settings import Settings
 
-    settings = Settings.load(home=arguments.home)
+    settings = as_running(Settings.load(home=arguments.home))
     if not settings.mlruns_dir.is_dir():
         raise PlatformError(
             f"There is no MiniMind Platform in {settings.home}.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from minimind_platform.errors import PlatformError
+from minimind_platform.home import as_running, check_port
 from minimind_platform.settings import Settings
 
 LOW_DISK, VERY_LOW_DISK = 5e9, 0.5e9
@@ -31,7 +32,7 @@ class Finding:
 
 def run(home: str | None, as_json: bool) -> int:
     """Print the report; the exit code is 1 if something failed."""
-    findings = list(examine(Settings.load(home=home)))
+    findings = list(examine(as_running(Settings.load(home=home))))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
     else:
@@ -84,8 +85,6 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _port(port: int, what: str, flag: str, ours: bool) -> Finding:
-    from minimind_platform.home import check_port
-
     if ours:
         return Finding(what, "ok", f"answers on port {port}.")
     try:
@@ -98,7 +97,7 @@ def _port(port: int, what: str, flag: str, ours: bool) -> Finding:
 def _answers(port: int) -> bool:
     from minimind_platform.servers import answers
 
-    return answers(f"http://127.0.0.1:{port}/api/health")
+    return answers(f"http://127.0.0.1:{port}/healthz")
 
 
 def _tracking_alive(settings: Settings) -> bool:

@@ -12,6 +12,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from minimind_platform.errors import PlatformError
@@ -63,9 +64,23 @@ def only_platform(settings: Settings) -> Iterator[None]:
             raise PlatformError(_held(path, settings)) from None
         file.seek(0)
         file.truncate()
-        json.dump({"pid": os.getpid(), "address": address(settings)}, file)
+        ports = {"port": settings.port, "tracking_port": settings.tracking_port}
+        json.dump({"pid": os.getpid(), "address": address(settings), **ports}, file)
         file.flush()
         yield
+
+
+def as_running(settings: Settings) -> Settings:
+    """These settings with the ports on which the platform of this home runs now, if it runs.
+
+    `minimind up --port 9000` is found by other commands without telling them the port again.
+    """
+    try:
+        holder = json.loads((settings.mlruns_dir / LOCK_FILE).read_text(encoding="utf-8"))
+        os.kill(int(holder["pid"]), 0)
+        return replace(settings, port=int(holder["port"]), tracking_port=int(holder["tracking_port"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return settings
 
 
 def address(settings: Settings) -> str:

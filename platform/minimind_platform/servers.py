@@ -103,7 +103,7 @@ class Server:
 
 
 def answers(url: str) -> bool:
-    """Whether a web server answers at all, with whatever status below 500."""
+    """Whether a web server says that this page of it is well."""
     import http.client
     from urllib.parse import urlsplit
 
@@ -111,7 +111,7 @@ def answers(url: str) -> bool:
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=1.0)
     try:
         connection.request("GET", parts.path or "/", headers={"Connection": "close"})
-        return connection.getresponse().status < 500
+        return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:

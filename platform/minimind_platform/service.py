@@ -27,6 +27,7 @@ from minimind_platform.errors import (
     SettingsError,
     TrackingUnavailableError,
 )
+from minimind_platform.home import as_running
 from minimind_platform.logs import read_log
 from minimind_platform.models import Models
 from minimind_platform.paths import Paths
@@ -66,7 +67,7 @@ class Platform:
     def __init__(self, settings: Settings | None = None) -> None:
         from minimind_platform.store import Store  # here, because databases take a while to import
 
-        self.settings = settings or Settings.load()
+        self.settings = settings or as_running(Settings.load())
         self._store = Store(self.settings.database)
         self._paths = Paths(self.settings)
         self._tracking = TrackingClient(self.settings.tracking)

@@ -94,7 +94,7 @@ class Supervisor:
 
     def _web(self) -> Server:
         command = [sys.executable, "-m", "dash_app"]
-        url = address(self._settings)
+        url = f"{address(self._settings)}/healthz"
         return Server("web app", command, self._log("web"), lambda: answers(url), self._environment())
 
     def _environment(self) -> dict[str, str]:

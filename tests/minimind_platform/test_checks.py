@@ -1,0 +1,169 @@
+"""Checks and preflight of settings, on a real home folder and without any server."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError
+from minimind_platform.preflight import Plan, estimate
+from minimind_platform.tasks import Progress, State, Task
+from trainer.configs import parse_config
+from trainer.presets import PRESETS
+
+TINY = PRESETS["tiny"].values
+ROWS = 300
+CLOSED_PORT = 1
+
+
+@pytest.fixture
+def platform(tmp_path):
+    data = tmp_path / "dataset"
+    data.mkdir()
+    (data / "p.jsonl").write_text('{"text": "今天天气很好, a nice day."}\n' * ROWS)
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    (data / "s.jsonl").write_text((json.dumps({"conversations": turns}) + "\n") * ROWS)
+    (data / "empty.jsonl").write_text("")
+    (data / "broken.jsonl").write_text('{"text": "x"}\n{"text": \n')
+    return Platform(Settings(home=tmp_path, tracking_port=CLOSED_PORT))
+
+
+def problems(platform, type_name, values):
+    return {problem.field: problem for problem in platform.check(type_name, values).problems}
+
+
+def test_good_settings_have_no_problem_and_a_preflight(platform):
+    check = platform.check("pretrain", TINY | {"data_path": "p.jsonl", "batch_size": 10, "accumulation_steps": 1})
+    assert check.problems == []
+    assert check.preflight.rows == ROWS
+    assert check.preflight.steps == 2 * 30
+    assert 1.2e6 < check.preflight.parameters < 1.4e6
+    assert 5 * ROWS < check.preflight.tokens < 40 * ROWS
+    assert check.preflight.seconds > 0
+    assert check.preflight.estimated_from == ""
+
+
+def test_rows_are_cut_and_steps_are_limited(platform):
+    values = TINY | {"data_path": "p.jsonl", "max_seq_len": 8, "max_steps": 3, "keep_checkpoints": 1}
+    preflight = platform.check("pretrain", values).preflight
+    assert preflight.tokens == 8 * ROWS
+    assert preflight.steps == 3
+    assert preflight.disk_bytes == pytest.approx(2 * 12 * preflight.parameters, rel=0.2)
+
+
+def test_all_problems_come_at_once(platform):
+    found = problems(
+        platform, "sft", {"data_path": "none.jsonl", "epochs": "many", "colour": "red", "from_weight": "x"}
+    )
+    assert {"data_path", "epochs", "colour", "from_weight"} <= set(found)
+
+
+def test_the_preflight_stays_when_only_the_base_is_missing(platform):
+    check = platform.check("sft", {"data_path": "s.jsonl"})
+    assert [problem.field for problem in check.problems] == ["from_weight"]
+    assert "pretrain_768.pth" in check.problems[0].message
+    assert "from_weight to none" in check.problems[0].message
+    assert check.preflight.rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("s.jsonl", "data_format"),
+        ("empty.jsonl", "data_unusable"),
+        ("broken.jsonl", "data_unusable"),
+        ("none.jsonl", "not_found"),
+        ("/etc/passwd", "path_refused"),
+        ("dataset", "path_refused"),
+    ],
+)
+def test_data_that_cannot_be_used_is_told_at_its_field(platform, name, code):
+    assert problems(platform, "pretrain", {"data_path": name})["data_path"].code == code
+
+
+@pytest.mark.parametrize("values", [{}, {"data_path": None}, {"data_path": 5}, {"data_path": "p.jsonl", "dtype": []}])
+def test_bad_values_never_raise(platform, values):
+    assert platform.check("pretrain", values).problems
+
+
+def test_an_unknown_type_is_a_problem(platform):
+    assert problems(platform, "kt0", {})[""].code == "unknown_type"
+
+
+@pytest.mark.parametrize(
+    ("base", "word"),
+    [
+        ("models:/x", "models:/name/version"),
+        ("models:/../1", "does not answer"),
+        ("../../etc", "'..'"),
+        ("/etc", "outside"),
+        ("Qwen/Qwen3-0.6B", "There is no"),
+        ("dataset/p.jsonl", "neither"),
+    ],
+)
+def test_bases_that_cannot_be_used_are_told(platform, base, word):
+    values = TINY | {"data_path": "p.jsonl", "from_weight": base}
+    assert word in problems(platform, "pretrain", values)["from_weight"].message
+
+
+def test_sizes_come_from_the_base_folder(platform):
+    folder = platform.settings.out_dir / "base"
+    folder.mkdir(parents=True)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = {"model_type": "qwen3", "vocab_size": 6400, "intermediate_size": 128, "tie_word_embeddings": True}
+    (folder / "config.json").write_text(json.dumps(sizes | config))
+    values = {"data_path": "p.jsonl", "from_weight": "out/base"}
+    check = platform.check("pretrain", values | {"hidden_size": 768})
+    assert check.problems == []
+    assert check.preflight.parameters < 1e6
+    assert "hidden_size" in problems(platform, "pretrain", values | {"hidden_size": 96})
+
+
+def test_submit_says_all_problems(platform):
+    with pytest.raises(SettingsError) as caught:
+        platform.submit("pretrain", {"data_path": "none.jsonl", "epochs": 0}, name="x" * 101)
+    assert {problem.field for problem in caught.value.problems} == {"data_path", "epochs", "name"}
+
+
+def test_submit_without_a_tracking_server_leaves_nothing(platform):
+    with pytest.raises(TrackingUnavailableError):
+        platform.submit("pretrain", TINY | {"data_path": "p.jsonl"})
+    assert platform.tasks().total == 0
+    assert not platform.settings.out_dir.exists()
+
+
+def test_the_speed_is_that_of_a_task_like_it(platform):
+    config = parse_config("pretrain", TINY | {"data_path": "p.jsonl", "device": "cpu"})
+    plan = platform._checks.plan(platform._checks.run("pretrain", config.model_dump()))
+    progress = Progress(tokens_per_second=1234.0)
+    like = Task("a", "a", "pretrain", State.FINISHED, config.model_dump(), 0.0, device="cpu:0", progress=progress)
+    large = replace(like, id="b", config=config.model_dump() | {"hidden_size": 512})
+    on_gpu = replace(like, id="c", device="cuda:0")
+    assert isinstance(plan, Plan)
+    assert estimate(plan, [large, on_gpu, like]).estimated_from == "a"
+    assert estimate(plan, [large, on_gpu, like]).tokens_per_second == 1234.0
+    assert estimate(plan, [large, on_gpu]).estimated_from == ""
+
+
+def test_a_large_file_is_sampled(platform):
+    path = platform.settings.data_dir / "large.jsonl"
+    row = json.dumps({"text": "hello world " * 50}) + "\n"
+    path.write_text(row * 20_000)
+    preflight = platform.check("pretrain", TINY | {"data_path": "large.jsonl"}).preflight
+    assert preflight.rows == 20_000
+    assert preflight.tokens > 20_000 * 50
+
+
+def test_listings(platform):
+    (platform.settings.out_dir).mkdir()
+    (platform.settings.out_dir / "pretrain_512_moe.pth").write_bytes(b"x")
+    (platform.settings.out_dir / "odd.pth").write_bytes(b"x")
+    assert [(d.name, d.rows, d.format) for d in platform.datasets()][2:] == [
+        ("p.jsonl", ROWS, "pretrain"),
+        ("s.jsonl", ROWS, "sft"),
+    ]
+    weights = {w.name: (w.hidden_size, w.moe) for w in platform.weight_files()}
+    assert weights == {"pretrain_512_moe.pth": (512, True), "odd.pth": (None, False)}
+    assert platform.devices()[:2] == ["auto", "cpu"]
+    assert set(platform.training_types()) == {"pretrain", "sft"}
+    assert "tiny" in platform.presets()
