@@ -1,0 +1,34 @@
+# make up      installs what is missing and starts the platform
+# make test    installs what is missing and runs all checks and tests
+PYTHON ?= python3
+TORCH ?= cpu
+BIN := .venv/bin
+
+.PHONY: up test check format docs install clean
+
+up: .venv/.installed
+	@exec $(BIN)/minimind up $(ARGS)
+
+test: .venv/.installed check
+	@tools/browser.sh
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: .venv/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/.installed
+	$(BIN)/python -m docs.generate
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt tools/install.sh
+	@PYTHON=$(PYTHON) TORCH=$(TORCH) tools/install.sh
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache

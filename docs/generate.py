@@ -1,0 +1,95 @@
+"""Writes docs/configuration.md from the code: `make docs`. A test compares the file with what this makes."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from pathlib import Path
+
+from minimind_platform.settings import Settings
+from trainer.configs import TRAINING_TYPES, TrainConfig
+from trainer.fields import ConfigField, config_fields
+from trainer.presets import PRESETS
+
+TARGET = Path(__file__).with_name("configuration.md")
+_GROUPS = {"data": "Data", "model": "Model", "training": "Training", "runtime": "Runtime", "output": "Output"}
+_INTRO = """\
+# Configuration
+
+Made from the code by `make docs`; do not edit by hand.
+
+Every setting has one definition, in `trainer/configs.py`. The form in the browser, the options of `minimind submit` and
+`python -m trainer`, the checks and the params in MLflow all come from it. MiniMind's own option names work, with `_` or
+with `-`.
+"""
+
+
+def configuration() -> str:
+    """The text of docs/configuration.md."""
+    parts = [_INTRO, _platform(), _presets()]
+    parts += [_training_type(cls) for cls in TRAINING_TYPES.values()]
+    return "\n".join(parts)
+
+
+def _platform() -> str:
+    lines = [
+        "## The platform",
+        "",
+        "From the command line (`minimind up --port 8051`), then the environment (`MINIMIND_PORT=8051`), then",
+        "`minimind.toml` in the home folder (`port = 8051`), then the default.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    helps = _field_helps(Settings)
+    for field in dataclasses.fields(Settings):
+        default = "current folder" if field.name == "home" else _shown(field.default)
+        lines.append(f"| `{field.name}` | {default} | {helps[field.name]} |")
+    return "\n".join([*lines, ""])
+
+
+def _presets() -> str:
+    lines = ["## Model presets", "", "`--preset NAME` sets these; settings given beside it win.", ""]
+    lines += ["| preset | parameters | settings |", "|---|---|---|"]
+    for preset in PRESETS.values():
+        values = ", ".join(f"{name} {value}" for name, value in preset.values.items() if value not in (0, False))
+        lines.append(f"| `{preset.name}` | {preset.parameters} | {values} |")
+    return "\n".join([*lines, ""])
+
+
+def _training_type(cls: type[TrainConfig]) -> str:
+    lines = [f"## {cls.title} (`{cls.type}`)", "", " ".join((cls.__doc__ or "").split()), ""]
+    fields = config_fields(cls)
+    for group, title in _GROUPS.items():
+        lines += [f"### {title}", "", "| setting | default | values | meaning |", "|---|---|---|---|"]
+        lines += [_row(field) for field in fields if field.group == group]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _row(field: ConfigField) -> str:
+    default = "required" if field.required else _shown(field.default)
+    values = field.range_text or field.kind
+    return f"| `{field.name}` | {default} | {values} | {field.help} |".replace("|{", "\\|{")
+
+
+def _shown(value: object) -> str:
+    return "empty" if value in ("", ()) else f"`{value}`"
+
+
+def _field_helps(cls: type) -> dict[str, str]:
+    """The text under each field of a class, which Python itself does not keep."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    helps: dict[str, str] = {}
+    for before, after in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(after, ast.Expr):
+            helps[before.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
+    return helps
+
+
+if __name__ == "__main__":
+    TARGET.write_text(configuration(), encoding="utf-8")
+    print(f"Wrote {TARGET}.")
