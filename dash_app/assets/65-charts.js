@@ -1,0 +1,132 @@
+// Loss and learning rate. The scripts own the charts: points are appended and never sent twice.
+(function () {
+  "use strict";
+  const { text, h } = mm;
+  const MOST_POINTS = 10000;
+  const NAMES = ["loss", "loss_min", "loss_max", "eval_loss", "learning_rate"];
+  // Which trace of which chart a curve is. The band is drawn first, so that the lines lie on it.
+  const PLACES = { loss_min: ["loss", 0], loss_max: ["loss", 1], loss: ["loss", 2], eval_loss: ["loss", 3], learning_rate: ["learning_rate", 0] };
+  let library = null;
+
+  function load() {
+    library = library || new Promise((resolve, reject) => {
+      document.head.append(h("script", { src: "/assets/plotly-basic.min.js?v=4.1.1", onload: () => resolve(window.Plotly), onerror: () => { library = null; reject(new Error("plotly")); } }));
+    });
+    return library;
+  }
+
+  const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function look(kind, logScale) {
+    const grid = token("--grid"), ink = token("--quiet"), card = token("--card");
+    return {
+      margin: { l: 56, r: 16, t: 8, b: 36 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: token("--font"), size: 12, color: ink }, showlegend: kind === "loss", uirevision: "keep",
+      legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: "toggle" },
+      hovermode: "x unified", hoverlabel: { bgcolor: card, bordercolor: grid, font: { color: token("--ink"), family: token("--font") } },
+      xaxis: { showgrid: false, zeroline: false, linecolor: grid, tickfont: { size: 11 }, title: { text: text("step_axis"), font: { size: 11 }, standoff: 8 }, tickformat: ",d", nticks: 8, rangemode: "tozero" },
+      yaxis: kind === "loss"
+        ? { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, type: logScale ? "log" : "linear", nticks: 6, dtick: logScale ? "D2" : undefined }
+        : { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, exponentformat: "e", rangemode: "tozero", nticks: 6 },
+      dragmode: "zoom",
+    };
+  }
+
+  function styles() {
+    const line = token("--accent-line"), second = token("--second-line"), third = token("--third-line");
+    return {
+      loss: [
+        { line: { width: 0, color: line } }, { line: { width: 0, color: line }, fillcolor: token("--band") },
+        { line: { width: 2, color: line } }, { line: { width: 1.5, color: second }, marker: { size: 6, color: second } },
+      ],
+      learning_rate: [{ line: { width: 2, color: third }, fillcolor: token("--third-fill") }],
+    };
+  }
+
+  function traces(kind, curves) {
+    const style = styles()[kind];
+    const base = (name, curve, extra) => Object.assign({ type: "scatter", mode: "lines", x: curve.steps.slice(), y: curve.values.slice(), name }, extra);
+    if (kind === "learning_rate") {
+      return [base(text("learning_rate"), curves.learning_rate, Object.assign({ fill: "tozeroy", hovertemplate: "%{y:.2e}<extra></extra>" }, style[0]))];
+    }
+    return [
+      base(text("loss_band"), curves.loss_min, Object.assign({ hoverinfo: "skip", showlegend: false }, style[0])),
+      base(text("loss_band"), curves.loss_max, Object.assign({ hoverinfo: "skip", fill: "tonexty" }, style[1])),
+      base(text("loss_train"), curves.loss, Object.assign({ hovertemplate: "%{y:.4f}" }, style[2])),
+      base(text("loss_eval"), curves.eval_loss, Object.assign({ mode: "lines+markers", hovertemplate: "%{y:.4f}" }, style[3])),
+    ];
+  }
+
+  function create(root) {
+    const empty = () => Object.fromEntries(NAMES.map((name) => [name, { steps: [], values: [] }]));
+    const state = {
+      curves: empty(), replace: false, drawn: false, logScale: remembered(),
+      boxes: { loss: root.querySelector("#chart-loss"), learning_rate: root.querySelector("#chart-learning_rate") },
+    };
+    const toggle = root.querySelector("#log-scale");
+    const press = () => toggle.setAttribute("aria-pressed", state.logScale);
+    press();
+    toggle.addEventListener("click", () => {
+      state.logScale = !state.logScale;
+      try { localStorage.setItem("log-scale", state.logScale ? "1" : ""); } catch (error) { /* for this page only */ }
+      press();
+      if (state.drawn) { window.Plotly.relayout(state.boxes.loss, { "yaxis.type": state.logScale ? "log" : "linear", "yaxis.dtick": state.logScale ? "D2" : null, "yaxis.autorange": true }); }
+    });
+    const repaint = () => {
+      if (!document.contains(root)) { document.removeEventListener("themechange", repaint); return; }
+      if (state.drawn) { draw(state); }
+    };
+    document.addEventListener("themechange", repaint);
+    return { since: () => since(state), add: (curves, task) => add(state, curves, task) };
+  }
+
+  function remembered() { try { return Boolean(localStorage.getItem("log-scale")); } catch (error) { return false; } }
+
+  function since(state) {
+    if (state.replace) { return ""; }
+    return NAMES.filter((name) => state.curves[name].steps.length).map((name) => `${name}:${state.curves[name].steps.at(-1)}`).join(",");
+  }
+
+  async function add(state, fresh, task) {
+    const any = Object.keys(fresh).length > 0;
+    if (state.replace && any) {
+      for (const name of NAMES) { state.curves[name] = { steps: [], values: [] }; }
+    }
+    for (const [name, curve] of Object.entries(fresh)) {
+      state.curves[name].steps.push(...curve.steps);
+      state.curves[name].values.push(...curve.values);
+    }
+    if (!state.curves.loss.steps.length && !state.curves.learning_rate.steps.length) {
+      for (const box of Object.values(state.boxes)) { nothing(box, task); }
+      return;
+    }
+    if (!any) { return; }
+    await load();
+    if (!state.drawn || state.replace) { draw(state); } else { extend(state, fresh); }
+    // Too many points make the page slow; the whole curve is asked for again, which the server thins out.
+    state.replace = !state.replace && NAMES.some((name) => state.curves[name].steps.length > MOST_POINTS);
+  }
+
+  function nothing(box, task) {
+    const message = text(task.ended ? "no_points_ended" : "no_points");
+    if (box.textContent !== message) { box.replaceChildren(h("p", { class: "chart-empty" }, message)); }
+  }
+
+  function draw(state) {
+    for (const [kind, box] of Object.entries(state.boxes)) {
+      if (!state.drawn) { box.replaceChildren(); }
+      window.Plotly.react(box, traces(kind, state.curves), look(kind, state.logScale), { displayModeBar: false, responsive: true, doubleClick: "reset" });
+    }
+    state.drawn = true;
+  }
+
+  function extend(state, fresh) {
+    for (const [kind, box] of Object.entries(state.boxes)) {
+      const names = Object.keys(fresh).filter((name) => PLACES[name][0] === kind);
+      if (!names.length) { continue; }
+      window.Plotly.extendTraces(box, { x: names.map((name) => fresh[name].steps), y: names.map((name) => fresh[name].values) }, names.map((name) => PLACES[name][1]));
+    }
+  }
+
+  mm.charts = { create };
+})();

@@ -1,0 +1,95 @@
+// The live page of a task: one request a second brings what is new; numbers are written, curves extended, log lines
+// added. It ends when the task has ended and everything has arrived.
+(function () {
+  "use strict";
+  const { text, h, setText } = mm;
+
+  function start(root) {
+    const element = root.querySelector("#task-page");
+    if (!element) { return; }
+    const page = {
+      id: element.dataset.task, charts: mm.charts.create(element), log: mm.log.create(element), offset: -1,
+      banners: element.querySelector("#task-banners"), readAt: Date.now() / 1000, seen: "", changes: 0, actions: "",
+    };
+    const changed = (name, result) => {
+      if (name === "delete") { mm.visit("/tasks"); } else if (name === "retry") { mm.visit(`/tasks/${result.id}`); }
+      else if (name === "restore") { mm.visit(`/tasks/${page.id}`); } else { page.loop.wake(); }
+    };
+    page.loop = mm.loop(element, 1, () => round(page, changed));
+  }
+
+  async function round(page, changed) {
+    const since = page.charts.since();
+    let delta;
+    try { delta = await mm.api(`/api/tasks/${page.id}/live?since=${encodeURIComponent(since)}&offset=${page.offset}`); } catch (error) {
+      const offline = error.status === undefined || error.status >= 500;
+      mm.banner(page.banners, "offline", "warn", "cloud-slash", offline ? text("offline") : error.message);
+      return offline;
+    }
+    mm.banner(page.banners, "offline", "warn", "cloud-slash", "");
+    const task = delta.task;
+    if (delta.tracking) { page.readAt = Date.now() / 1000; }
+    page.offset = delta.log.end;
+    page.log.add(delta.log, task);
+    tiles(task);
+    head(page, task, changed);
+    notices(page, task, delta);
+    await page.charts.add(delta.curves, task);
+    tellServerParts(page, task);
+    const settled = task.ended && !task.unsynced && delta.tracking && !delta.log.more && !Object.keys(delta.curves).length;
+    return !settled;
+  }
+
+  function tiles(task) {
+    const p = task.progress, running = task.state === "RUNNING";
+    const tile = (name, value, unit, note) => {
+      setText(document.getElementById(`tile-${name}`), value);
+      setText(document.getElementById(`tile-${name}-unit`), unit || "");
+      setText(document.getElementById(`tile-${name}-note`), note || "");
+    };
+    tile("step", p.total_steps ? mm.whole(p.step) : "–", p.total_steps ? `/ ${mm.whole(p.total_steps)}` : "",
+      p.epochs ? text("epoch", { n: Math.min(p.epochs, Math.floor(p.epoch) + 1), total: p.epochs }) : "");
+    document.getElementById("tile-step-bar").style.width = `${(p.fraction * 100).toFixed(2)}%`;
+    tile("loss", mm.loss(p.loss), "", p.eval_loss === null ? text("no_eval") : text("eval_loss", { n: mm.loss(p.eval_loss) }));
+    tile("learning_rate", mm.rate(p.learning_rate));
+    tile("speed", mm.whole(p.tokens_per_second), p.tokens_per_second === null ? "" : text("tokens_per_second_unit"), task.device);
+    const took = task.ended && task.started_at && task.ended_at ? text("took", { time: mm.duration(task.ended_at - task.started_at) }) : "";
+    const until = running && p.seconds_left !== null ? text("done_at", { time: mm.clock(Date.now() / 1000 + p.seconds_left) }) : took;
+    tile("time_left", running ? mm.duration(p.seconds_left) : "–", "", until);
+  }
+
+  function head(page, task, changed) {
+    mm.pill(document.getElementById("task-state"), task.state);
+    setText(document.getElementById("task-device"), task.device);
+    const names = mm.actions.possible(task);
+    if (String(names) !== page.actions) {
+      page.actions = String(names);
+      const place = document.getElementById("task-actions");
+      place.replaceChildren(...names.map((name) => { const button = mm.actions.button(name, task, changed, true); button.id = `action-${name}`; return button; }));
+    }
+    const percent = task.state === "RUNNING" && task.progress.total_steps ? `${Math.floor(task.progress.fraction * 100)} % · ` : "";
+    document.title = `${percent}${task.name} · ${document.querySelector(".brand").textContent}`;
+  }
+
+  function notices(page, task, delta) {
+    const b = page.banners, failed = task.state === "FAILED";
+    const hint = h("span", { class: "notice-hint" }, task.hint);
+    const shown = b.querySelector("[data-banner=failed] .notice-hint");
+    if (shown && failed) { setText(shown, task.hint); }
+    mm.banner(b, "failed", "bad", "exclamation-octagon-fill", failed ? task.error || text("state.FAILED") : "", hint);
+    mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? task.waits_for : "");
+    mm.banner(b, "scheduler", "warn", "exclamation-triangle-fill", !delta.scheduler && !task.ended ? text("scheduler_away") : "");
+    mm.banner(b, "tracking", "warn", "cloud-slash", delta.tracking ? "" : text("tracking_away", { time: mm.clock(page.readAt) }));
+    mm.banner(b, "unsynced", "info", "info-circle", task.ended && task.unsynced && delta.tracking ? text("unsynced") : "");
+  }
+
+  // Checkpoints and history are made on the server; it makes them again when something may have changed.
+  function tellServerParts(page, task) {
+    const p = task.progress;
+    const now = `${task.version} ${p.eval_loss} ${task.ended || Math.floor(p.fraction * 20)} ${task.unsynced}`;
+    if (page.seen && page.seen !== now) { page.changes += 1; window.dash_clientside.set_props("task-changed", { data: page.changes }); }
+    page.seen = now;
+  }
+
+  mm.pages.push(start);
+})();

@@ -1,0 +1,135 @@
+"""The form of a training, made from the settings' own definitions. No input is written by hand, so a new setting is in
+the form by itself.
+
+A form holds the fields of all training types at once and shows those of the chosen one; so what a person has typed
+stays when the type changes.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dash_bootstrap_components as dbc
+from dash import html
+
+from dash_app.components import card, icon
+from dash_app.formats import setting
+from dash_app.texts import Texts
+
+if TYPE_CHECKING:
+    from minimind_platform import ConfigField, TrainingType
+
+GROUPS = ("data", "model", "training", "runtime", "output")
+WIDE_KINDS = frozenset({"dataset", "weight"})
+INPUT_MODES = {"int": "numeric", "float": "decimal"}
+INTO_CONFIG_ONLY = frozenset({"save_dir"})
+"""The platform decides where a task's files go, so nobody is asked."""
+
+Types = Mapping[str, "TrainingType"]
+
+
+def union_fields(types: Types) -> dict[str, "ConfigField"]:
+    """Every setting of every type once, in the order of a form."""
+    found: dict[str, ConfigField] = {}
+    for group in GROUPS:
+        for kind in types.values():
+            for field in kind.fields:
+                if field.group == group and field.name not in INTO_CONFIG_ONLY:
+                    found.setdefault(field.name, field)
+    return found
+
+
+def type_fields(types: Types, type_name: str) -> dict[str, "ConfigField"]:
+    """The settings of one type that the form shows."""
+    return {field.name: field for field in types[type_name].fields if field.name not in INTO_CONFIG_ONLY}
+
+
+def form_value(field: "ConfigField", value: Any) -> Any:
+    """A setting as its input holds it."""
+    if field.kind == "bool":
+        return bool(value)
+    return setting(value)
+
+
+def default_values(types: Types, type_name: str) -> dict[str, Any]:
+    """What an untouched form holds."""
+    return {name: form_value(field, field.default) for name, field in type_fields(types, type_name).items()}
+
+
+def switched_values(types: Types, before: str, after: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values after a change of type: what was left at the old default gets the new one, the rest stays."""
+    old, new = default_values(types, before), default_values(types, after)
+    kept = {name: value for name, value in values.items() if name in new and name in old and value != old[name]}
+    return new | kept
+
+
+def groups(types: Types, chosen: str, values: Mapping[str, Any], devices: list[str], extras: Mapping[str, Any], t: Texts) -> list[Any]:
+    """The form's cards.
+
+    Args:
+        chosen: the training type whose fields are shown.
+        values: what the inputs hold.
+        devices: choices of the device field.
+        extras: more content by field or group name, such as the list of data sets under its input.
+    """
+    fields = union_fields(types)
+    shown = type_fields(types, chosen)
+    cards = []
+    for group in GROUPS:
+        inside = [field for field in fields.values() if field.group == group]
+        plain = [_entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t) for f in inside if not f.advanced]
+        folded = [_entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t) for f in inside if f.advanced]
+        body: list[Any] = [extras[f"group-{group}"]] if f"group-{group}" in extras else []
+        if plain:
+            body.append(html.Div(plain, className="fields"))
+        if folded:
+            changed = any(f.advanced and values.get(f.name) != form_value(f, shown[f.name].default) for f in inside if f.name in shown)
+            body.append(_fold(group, folded, changed, t))
+        cards.append(card(t(f"group.{group}"), body, hint=t(f"group.{group}.hint"), id=f"group-{group}"))
+    return cards
+
+
+def _fold(group: str, entries: list[Any], is_open: bool, t: Texts) -> html.Details:
+    count = html.Span(t("group.advanced_count", count=len(entries)), className="quiet")
+    summary = html.Summary([icon("chevron-right"), t("group.advanced"), count])
+    return html.Details([summary, html.Div(entries, className="fields")], open=is_open, id=f"advanced-{group}")
+
+
+def _entry(field: "ConfigField", shown: bool, value: Any, devices: list[str], extra: Any, t: Texts) -> html.Div:
+    """One setting: label, its real name, input, help and the place of its error."""
+    name = field.name
+    label = dbc.Label([t.label(name), html.Code(name)], html_for=f"field-{name}")
+    if field.required:
+        label.children.insert(1, html.Span(t("new.required"), className="required"))
+    limits = field.range_text if field.kind in ("int", "float") else ""
+    help_text = [t.help(field)] + ([html.Span(t("new.allowed", range=limits), className="range")] if limits else [])
+    return html.Div(
+        [
+            label,
+            _input(field, value, devices, t),
+            html.Div(id=f"error-{name}", className="field-error"),
+            html.Div(help_text, id=f"help-{name}", className="field-help"),
+            extra,
+        ],
+        id=f"entry-{name}",
+        className=f"field field-{field.kind}" + (" field-wide" if field.kind in WIDE_KINDS else ""),
+        hidden=not shown,
+    )
+
+
+def _input(field: "ConfigField", value: Any, devices: list[str], t: Texts) -> Any:
+    id_ = f"field-{field.name}"
+    if field.kind == "bool":
+        return dbc.Switch(id=id_, value=bool(value), label=t("new.yes"))
+    if field.kind in ("choice", "device"):
+        choices = list(field.choices or devices)
+        if value and value not in choices:
+            choices.append(value)  # a cloned task may name a device that this machine does not have
+        return dbc.Select(id=id_, options=[{"label": c, "value": c} for c in choices], value=value)
+    return dbc.Input(
+        id=id_,
+        type="text",
+        value=value or "",
+        inputmode=INPUT_MODES.get(field.kind, "text"),
+        autocomplete="off",
+        class_name="mono" if field.kind in WIDE_KINDS else "",
+    )

@@ -1,0 +1,262 @@
+"""The page where a training is set up: `/new`, `/new?clone=<task>`, `/new?type=sft&base=models:/name/1`."""
+
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import dash_bootstrap_components as dbc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
+from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
+
+from dash_app import forms, formats, pickers
+from dash_app.components import card, icon, notice, page_head
+from dash_app.texts import Texts
+
+if TYPE_CHECKING:
+    from minimind_platform import Platform, Preflight, Problem
+
+EMPTY_CODES = frozenset({"missing", "string_too_short"})
+"""Problems of a field that nobody has filled in yet; not shown before the first try to submit."""
+PRIORITIES = (("normal", "0"), ("high", "10"), ("low", "-10"))
+
+
+def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
+    """The form with its starting values: the defaults, those of a cloned task, or with a base given."""
+    types = platform.training_types()
+    parent = _task_to_clone(platform, query)
+    chosen = parent.type if parent else query.get("type", "")
+    if chosen not in types:
+        chosen = next(iter(types))
+    values = forms.default_values(types, chosen)
+    if parent:
+        fields = forms.type_fields(types, chosen)
+        values |= {name: forms.form_value(f, parent.config[name]) for name, f in fields.items() if name in parent.config}
+    if query.get("base"):
+        values["from_weight"] = query["base"]
+    extras = {
+        "data_path": html.Div(pickers.datasets(platform, chosen, t), id="pick-data_path"),
+        "from_weight": html.Div(pickers.weights(platform, t), id="pick-from_weight"),
+        "group-model": _presets(platform, _preset_of(platform, chosen, values), t),
+    }
+    cloned = notice("copy", t("new.cloned", name=parent.name), kind="info") if parent else None
+    cards = forms.groups(types, chosen, values, platform.devices(), extras, t)
+    first = card(t("new.type"), [_types(types, chosen, t), _labels(parent.name if parent else "", t)], id="group-type")
+    return html.Div(
+        [
+            page_head(t("new.title"), t("new.subtitle")),
+            cloned,
+            html.Div(id="form-summary", tabIndex="-1", role="alert"),
+            html.Div([html.Div([first, *cards], className="form-cards"), _plan_card(t)], className="form-columns"),
+            dcc.Store(id="form-type", data=chosen),
+            dcc.Store(id="form-change"),
+            dcc.Store(id="form-submit"),
+        ],
+        id="new-task",
+        className="page page-new",
+        **{"data-title": t("new.title"), "data-key": uuid.uuid4().hex, "data-parent": parent.id if parent else ""},
+    )
+
+
+def add_callbacks(ui: Dash, platform: "Platform", texts: Callable[[], Texts]) -> None:
+    """A script gathers what the form holds, after a pause in typing; checks and texts are made here."""
+    names = list(forms.union_fields(platform.training_types()))
+    inputs = [Input("task-type", "value"), Input("preset", "value"), Input("task-name", "value"), Input("task-priority", "value")]
+    inputs += [Input(f"field-{name}", "value") for name in names]
+    ui.clientside_callback(ClientsideFunction("minimind", "formChanged"), *inputs)
+    ui.clientside_callback(
+        ClientsideFunction("minimind", "formSubmitted"), Input("submit-task", "n_clicks"), prevent_initial_call=True
+    )
+
+    @ui.callback(Input("form-change", "data"), State("form-type", "data"), prevent_initial_call=True)
+    def changed(form: dict[str, Any], before: str) -> None:
+        for component, props in changes(platform, form, before, texts()).items():
+            set_props(component, props)
+
+    @ui.callback(Output("submit-task", "disabled"), Input("form-submit", "data"), prevent_initial_call=True)
+    def submitted(form: dict[str, Any]) -> bool:
+        updates, made = submission(platform, form, texts())
+        for component, props in updates.items():
+            set_props(component, props)
+        return made
+
+
+Updates = dict[str, dict[str, Any]]
+
+
+def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -> Updates:
+    """What the page shows after the form changed: other fields and defaults, errors, the plan."""
+    types = platform.training_types()
+    chosen, values = form["type"], dict(form["values"])
+    updates: Updates = {}
+    if chosen != before:
+        values = forms.switched_values(types, before, chosen, values)
+        shown = forms.type_fields(types, chosen)
+        for name in forms.union_fields(types):
+            updates[f"entry-{name}"] = {"hidden": name not in shown}
+        updates["pick-data_path"] = {"children": pickers.datasets(platform, chosen, t)}
+        updates["form-type"] = {"data": chosen}
+    elif form["trigger"] == "preset" and form["preset"]:
+        sizes = platform.presets()[form["preset"]].values
+        fields = forms.type_fields(types, chosen)
+        values |= {name: forms.form_value(fields[name], value) for name, value in sizes.items()}
+    for name, value in values.items():
+        if value != form["values"].get(name):
+            updates[f"field-{name}"] = {"value": value}
+    preset = _preset_of(platform, chosen, values)
+    if preset != form["preset"]:
+        updates["preset"] = {"value": preset}
+    check = platform.check(chosen, _settings(platform, chosen, values))
+    problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in EMPTY_CODES]
+    updates |= _shown_problems(platform, chosen, problems, t)
+    updates["form-summary"] = {"children": _summary(problems, t) if form["tried"] and problems else None}
+    updates["plan"] = {"children": plan(check.preflight, t)}
+    return updates
+
+
+def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Updates, bool]:
+    """Make the task and go to its page, or show all that is wrong. True if it was made."""
+    chosen = form["type"]
+    try:
+        task = platform.submit(
+            chosen,
+            _settings(platform, chosen, form["values"]),
+            name=form["name"] or "",
+            priority=int(form["priority"] or 0),
+            key=form["key"],
+            parent_id=form["parent"],
+        )
+    except SettingsError as error:
+        updates = _shown_problems(platform, chosen, error.problems, t)
+        return updates | {"form-summary": {"children": _summary(error.problems, t)}}, False
+    except PlatformError as error:
+        text = [html.Strong(t("new.failed")), " ", error.message, " ", error.hint]
+        return {"form-summary": {"children": notice("exclamation-octagon-fill", text, kind="bad")}}, False
+    return {"url": {"pathname": f"/tasks/{task.id}", "search": ""}}, True
+
+
+def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
+    """How large and long the training will be."""
+    if preflight is None:
+        return [html.P(t("new.plan_wait"), className="quiet")]
+    rows = (
+        ("parameters", formats.short(preflight.parameters)),
+        ("rows", formats.whole(preflight.rows)),
+        ("tokens", formats.short(preflight.tokens)),
+        ("steps", formats.whole(preflight.steps)),
+        ("time", "≈ " + formats.duration(preflight.seconds, t)),
+        ("disk", formats.size(preflight.disk_bytes)),
+    )
+    entries = [html.Div([html.Dt(t(f"new.plan_{key}")), html.Dd(text, id=f"plan-{key}")]) for key, text in rows]
+    source = t("new.plan_measured") if preflight.estimated_from else t("new.plan_rule")
+    return [html.Dl(entries), html.P(source, className="quiet")]
+
+
+def _settings(platform: "Platform", chosen: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of the type's own fields. What was left empty where there is a default takes the default."""
+    fields = forms.type_fields(platform.training_types(), chosen)
+    settings = {name: values.get(name) for name in fields}
+    return {
+        name: value.strip() if isinstance(value, str) else value
+        for name, value in settings.items()
+        if value not in (None, "") or fields[name].kind not in ("int", "float")
+    }
+
+
+def _preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str:
+    fields = forms.type_fields(platform.training_types(), chosen)
+    for preset in platform.presets().values():
+        if all(values.get(name) == forms.form_value(fields[name], value) for name, value in preset.values.items()):
+            return preset.name
+    return ""
+
+
+def _shown_problems(platform: "Platform", chosen: str, problems: list["Problem"], t: Texts) -> Updates:
+    by_field: dict[str, str] = {}
+    for problem in problems:
+        by_field.setdefault(problem.field, t.problem(problem))
+    shown = [*forms.type_fields(platform.training_types(), chosen), "name"]
+    return {f"error-{name}": {"children": by_field.get(name)} for name in shown}
+
+
+def _summary(problems: list["Problem"], t: Texts) -> html.Div:
+    count = len(problems)
+    head = t("new.problems_one") if count == 1 else t("new.problems", count=count)
+    lines = []
+    for problem in problems:
+        target = "task-name" if problem.field == "name" else f"field-{problem.field}"
+        text = t.problem(problem)
+        label = html.A(t.label(problem.field), href=f"#{target}", className="jump") if problem.field else None
+        lines.append(html.Li([label, ": " if label else "", text]))
+    return notice("exclamation-octagon-fill", [html.Strong(head), html.Ul(lines)], kind="bad")
+
+
+def _task_to_clone(platform: "Platform", query: dict[str, str]) -> Any:
+    try:
+        return platform.task(query["clone"]) if query.get("clone") else None
+    except NotFoundError:
+        return None
+
+
+def _types(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems:
+    options = [
+        {
+            "value": name,
+            "label": html.Span([html.Strong(t.title(name, kind.title)), html.Span(t.pages.get(f"type.{name}.hint", ""))]),
+        }
+        for name, kind in types.items()
+    ]
+    return dbc.RadioItems(id="task-type", options=options, value=chosen, class_name="choices")
+
+
+def _presets(platform: "Platform", chosen: str, t: Texts) -> html.Div:
+    options: list[dict[str, Any]] = [
+        {"value": p.name, "label": html.Span([html.Strong(p.name), html.Span(p.parameters)])}
+        for p in platform.presets().values()
+    ]
+    options.append({"value": "", "label": html.Span([html.Strong(t("new.preset_custom")), icon("sliders")])})
+    return html.Div(
+        [
+            html.Div(t("new.preset"), className="form-label", id="preset-label"),
+            html.Div(
+                dbc.RadioItems(id="preset", options=options, value=chosen, class_name="choices choices-small"),
+                role="group",
+                **{"aria-labelledby": "preset-label"},
+            ),
+            html.Div(t("new.preset_help"), className="field-help"),
+        ],
+        className="field presets",
+    )
+
+
+def _labels(name: str, t: Texts) -> html.Div:
+    options = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in PRIORITIES]
+    return html.Div(
+        [
+            html.Div(
+                [
+                    dbc.Label(t("new.name"), html_for="task-name"),
+                    dbc.Input(id="task-name", value=name, maxlength=100, placeholder=t("new.name_placeholder"), autocomplete="off"),
+                    html.Div(id="error-name", className="field-error"),
+                    html.Div(t("new.name_help"), className="field-help", id="help-name"),
+                ],
+                className="field",
+            ),
+            html.Div(
+                [dbc.Label(t("new.priority"), html_for="task-priority"), dbc.Select(id="task-priority", options=options, value="0")],
+                className="field",
+            ),
+        ],
+        className="fields",
+    )
+
+
+def _plan_card(t: Texts) -> html.Aside:
+    return html.Aside(
+        [
+            html.Div(html.H2(t("new.plan")), className="card-head"),
+            html.Div(plan(None, t), id="plan", className="plan", **{"aria-live": "polite"}),
+            html.Button([icon("play-fill"), t("new.submit")], id="submit-task", className="btn btn-primary btn-wide"),
+            html.P(t("new.submit_hint"), className="quiet submit-hint"),
+        ],
+        className="panel plan-card",
+    )

@@ -1,0 +1,215 @@
+"""One task, live: `/tasks/<id>`. `assets/70-task.js` fills in numbers, curves and log once a second from one request;
+checkpoints and history are made here, again whenever the script says that they changed.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from dash import Dash, Input, Output, State, dcc, html
+from minimind_platform.errors import PlatformError, TrackingUnavailableError
+
+from dash_app import formats
+from dash_app.components import empty, icon, link_button, moment, page_head, pill
+from dash_app.forms import INTO_CONFIG_ONLY
+from dash_app.pages.models import table, version_columns, version_row
+from dash_app.texts import Texts
+
+if TYPE_CHECKING:
+    from minimind_platform import Platform, Task
+
+TABS = ("overview", "settings", "checkpoints", "history")
+TILES = ("step", "loss", "learning_rate", "speed", "time_left")
+
+
+def layout(platform: "Platform", task_id: str, t: Texts) -> html.Div:
+    """The page of a task.
+
+    Raises:
+        NotFoundError: there is no such task.
+    """
+    task = platform.task(task_id)
+    return html.Div(
+        [
+            _head(platform, task, t),
+            html.Div(id="task-banners"),
+            _tabs(t),
+            _panel("overview", _overview(task, t)),
+            _panel("settings", _settings(platform, task, t), hidden=True),
+            _panel("checkpoints", html.Div(id="task-checkpoints"), hidden=True),
+            _panel("history", html.Div(id="task-history"), hidden=True),
+            dcc.Store(id="task-changed", data=0),
+            dcc.Store(id="task-id", data=task.id),
+        ],
+        id="task-page",
+        className="page page-task",
+        **{"data-task": task.id, "data-title": task.name},
+    )
+
+
+def add_callbacks(ui: Dash, platform: "Platform", texts: Callable[[], Texts]) -> None:
+    """Checkpoints and history, when the page is opened and whenever the task moved on."""
+
+    @ui.callback(
+        Output("task-checkpoints", "children"),
+        Output("task-history", "children"),
+        Input("task-changed", "data"),
+        State("task-id", "data"),
+    )
+    def changed(_count: int, task_id: str) -> tuple[Any, Any]:
+        return checkpoints(platform, task_id, texts()), history(platform, task_id, texts())
+
+
+def checkpoints(platform: "Platform", task_id: str, t: Texts) -> Any:
+    """The saved versions of a task."""
+    try:
+        versions = platform.checkpoints(task_id)
+    except TrackingUnavailableError:
+        return empty("cloud-slash", t("task.checkpoints_away"), "")
+    if not versions:
+        return empty("flag-fill", t("task.no_checkpoints"), t("task.no_checkpoints_hint"))
+    rows = [version_row(version, t) for version in versions]
+    return html.Section(table(version_columns(t, with_task=False), rows), className="panel")
+
+
+def history(platform: "Platform", task_id: str, t: Texts) -> Any:
+    """Every move of a task with its reason, newest first."""
+    rows = []
+    for event in reversed(platform.events(task_id)):
+        after = html.Span(t.pages.get(f"js.state.{event.after}", event.after), className="pill", **{"data-state": event.after})
+        cells = (("when", moment(event.at)), ("event", after), ("attempt", event.attempt or "–"), ("reason", event.reason or "–"))
+        rows.append(html.Tr([html.Td(content, **{"data-label": t(f"task.{key}")}) for key, content in cells]))
+    columns = [t(f"task.{key}") for key in ("when", "event", "attempt", "reason")]
+    return html.Section(table(columns, rows), className="panel")
+
+
+def _head(platform: "Platform", task: "Task", t: Texts) -> html.Header:
+    facts: list[Any] = [html.Span(t.title(task.type)), html.Span([t("task.created"), " ", moment(task.created_at)])]
+    if task.parent_id:
+        facts.append(html.Span([t("task.from"), " ", dcc.Link(task.parent_id[:8], href=f"/tasks/{task.parent_id}", className="mono")]))
+    facts.append(html.Span(id="task-device", className="mono"))
+    facts.append(html.Span(task.id[:8], className="mono", title=task.id))
+    title = [html.Span(task.name, id="task-name-text"), pill(task.state, t, id="task-state")]
+    actions = [
+        html.Div(id="task-actions", className="action-row"),
+        link_button(t("task.clone"), f"/new?clone={task.id}", "copy", id="action-clone"),
+    ]
+    try:
+        link = platform.run_link(task.id)
+        out = [icon("box-arrow-up-right"), t("task.mlflow")]
+        actions.append(html.A(out, href=link, target="_blank", rel="noopener", className="btn btn-quiet", id="mlflow-link"))
+    except PlatformError:
+        pass  # the run has no page there yet
+    crumbs = html.Nav([dcc.Link([icon("chevron-left"), t("nav.tasks")], href="/tasks")], className="crumbs")
+    return html.Div([crumbs, page_head(title, html.Span(facts, className="facts"), actions)])
+
+
+def _tabs(t: Texts) -> html.Div:
+    buttons = [
+        html.Button(
+            t(f"task.tab_{name}"),
+            id=f"tab-{name}",
+            role="tab",
+            className="tab",
+            tabIndex="0" if name == TABS[0] else "-1",
+            **{"aria-selected": "true" if name == TABS[0] else "false", "aria-controls": f"panel-{name}"},
+        )
+        for name in TABS
+    ]
+    return html.Div(buttons, className="tabs", role="tablist", **{"aria-label": t("task.tabs")})
+
+
+def _panel(name: str, content: Any, hidden: bool = False) -> html.Div:
+    return html.Div(
+        content, id=f"panel-{name}", role="tabpanel", hidden=hidden, className="tab-panel", **{"aria-labelledby": f"tab-{name}"}
+    )
+
+
+def _overview(task: "Task", t: Texts) -> list[Any]:
+    return [
+        html.Div([_tile(key, t) for key in TILES], className="tiles"),
+        html.Div(
+            [
+                _chart("loss", t, html.Button(t("task.log_scale"), id="log-scale", className="btn btn-quiet btn-small", **{"aria-pressed": "false"})),
+                _chart("learning_rate", t),
+            ],
+            className="charts",
+        ),
+        html.Section(
+            [
+                html.Div(
+                    [
+                        html.H2(t("task.log")),
+                        html.Div(
+                            [
+                                html.Button(t("task.follow"), id="log-follow", className="btn btn-quiet btn-small", **{"aria-pressed": "true"}),
+                                html.A(
+                                    [icon("download"), t("task.log_download")],
+                                    href=f"/api/tasks/{task.id}/log/download",
+                                    download="",
+                                    className="btn btn-quiet btn-small",
+                                ),
+                            ],
+                            className="card-tools",
+                        ),
+                    ],
+                    className="card-head",
+                ),
+                html.Div(id="task-log", className="log", tabIndex="0", role="log", **{"aria-label": t("task.log"), "aria-live": "off"}),
+            ],
+            className="panel panel-log",
+        ),
+    ]
+
+
+def _tile(key: str, t: Texts) -> html.Div:
+    bar = html.Div(html.Div(id="tile-step-bar"), className="bar") if key == "step" else None
+    return html.Div(
+        [
+            html.Div(t(f"task.{key}"), className="tile-label"),
+            html.Div([html.Span("–", id=f"tile-{key}"), html.Small(id=f"tile-{key}-unit")], className="tile-value"),
+            bar,
+            html.Div(id=f"tile-{key}-note", className="tile-note"),
+        ],
+        className="panel tile",
+    )
+
+
+def _chart(key: str, t: Texts, tool: Any = None) -> html.Section:
+    return html.Section(
+        [
+            html.Div([html.H2(t(f"task.chart_{key}")), html.Div(tool, className="card-tools")], className="card-head"),
+            html.Div(id=f"chart-{key}", className="chart"),
+        ],
+        className="panel",
+    )
+
+
+def _settings(platform: "Platform", task: "Task", t: Texts) -> html.Section:
+    """All settings by group; those that differ from the default are marked."""
+    kind = platform.training_types().get(task.type)
+    fields = [field for field in kind.fields if field.name not in INTO_CONFIG_ONLY] if kind else []
+    rows, changed = [], 0
+    for field in fields:
+        value, default = formats.setting(task.config.get(field.name)), formats.setting(field.default)
+        differs = value != default
+        changed += differs
+        rows.append(
+            html.Tr(
+                [
+                    html.Th([t.label(field.name), html.Code(field.name)], scope="row"),
+                    html.Td([html.Span(value or "–", className="mono value"), html.Span(t("task.changed"), className="tag") if differs else None]),
+                    html.Td(default or "–", className="mono quiet"),
+                ],
+                className="changed" if differs else "same",
+            )
+        )
+    head = html.Thead(html.Tr([html.Th(t(f"task.{key}"), scope="col") for key in ("setting", "value", "default")]))
+    tool = html.Button(t("task.only_changed"), id="only-changed", className="btn btn-quiet btn-small", **{"aria-pressed": "false"})
+    hint = t("task.settings_hint", changed=changed, total=len(rows))
+    return html.Section(
+        [
+            html.Div([html.P(hint, className="quiet"), html.Div(tool, className="card-tools")], className="card-head"),
+            html.Div(html.Table([head, html.Tbody(rows)], className="settings", id="settings-table"), className="list-wrap"),
+        ],
+        className="panel",
+    )

@@ -1,0 +1,76 @@
+"""Lists to pick a data set or base weights from, under the input that holds the choice."""
+
+from typing import TYPE_CHECKING, Any
+
+from dash import html
+from minimind_platform.errors import TrackingUnavailableError
+
+from dash_app import formats
+from dash_app.components import icon, moment
+from dash_app.texts import Texts
+
+if TYPE_CHECKING:
+    from minimind_platform import Dataset, ModelVersion, Platform
+
+
+def datasets(platform: "Platform", type_name: str, t: Texts) -> Any:
+    """The data sets found, those of the type's format first."""
+    found = platform.datasets()
+    if not found:
+        text = t("new.no_datasets", folder=str(platform.settings.data_dir))
+        return html.P([icon("info-circle"), text], className="picks-empty")
+    ordered = sorted(found, key=lambda d: (d.format != type_name, d.format == "", d.path))
+    return _list("data_path", t("new.pick_dataset"), [_dataset(d, type_name, t) for d in ordered])
+
+
+def weights(platform: "Platform", t: Texts) -> Any:
+    """No weights, registered versions, and weight files in out/."""
+    picks = [_pick("from_weight", "none", t("new.weight_none"), [t("new.weight_none_hint")])]
+    try:
+        picks += [_version(version, t) for version in platform.models()]
+    except TrackingUnavailableError:
+        picks.append(html.P([icon("cloud-slash"), t("models.away")], className="picks-empty"))
+    for file in platform.weight_files():
+        facts = [formats.size(file.bytes), moment(file.modified_at)]
+        picks.append(_pick("from_weight", f"out/{file.name}", file.name, facts, ".pth"))
+    return _list("from_weight", t("new.pick_weight"), picks)
+
+
+def _dataset(dataset: "Dataset", type_name: str, t: Texts) -> html.Button:
+    facts: list[Any] = [formats.size(dataset.bytes)]
+    if dataset.rows is not None:
+        facts.insert(0, t("new.rows", count=formats.whole(dataset.rows)))
+    fits = dataset.format == type_name
+    if not fits:
+        hint = t("new.other_format") if dataset.format else t("new.unknown_format")
+        facts.append(html.Span(hint, className="pick-warn"))
+    return _pick("data_path", dataset.path, dataset.path, facts, dataset.format, fits)
+
+
+def _version(version: "ModelVersion", t: Texts) -> html.Button:
+    facts: list[Any] = [f"{t('models.step')} {formats.whole(version.step)}"]
+    if version.eval_loss is not None or version.loss is not None:
+        key = "loss" if version.eval_loss is None else "eval_loss"
+        facts.append(f"{t('models.' + key)} {formats.loss(getattr(version, key))}")
+    facts.append(moment(version.created_at))
+    title = f"{version.name} / {version.version}"
+    return _pick("from_weight", f"models:/{version.name}/{version.version}", title, facts, " · ".join(version.aliases))
+
+
+def _pick(field: str, value: str, title: str, facts: list[Any], badge: str = "", fits: bool = True) -> html.Button:
+    line: list[Any] = []
+    for fact in facts:
+        line += [" · ", fact] if line else [fact]
+    return html.Button(
+        [
+            html.Span(title, className="pick-title"),
+            html.Span(badge, className="tag", **{"data-tag": badge}) if badge else None,
+            html.Span(line, className="pick-facts"),
+        ],
+        className="pick" if fits else "pick pick-other",
+        **{"data-pick": field, "data-value": value, "type": "button"},  # type: ignore[arg-type]
+    )
+
+
+def _list(field: str, label: str, picks: list[Any]) -> html.Div:
+    return html.Div(picks, className="picks", role="group", id=f"picks-{field}", **{"aria-label": label})

@@ -1,0 +1,205 @@
+"""REST under `/api`: all that the pages can do, for scripts and for the pages' own scripts.
+
+    curl localhost:8050/api/tasks -H 'content-type: application/json' \\
+         -d '{"type": "pretrain", "values": {"data_path": "dataset/my.jsonl", "epochs": 1}}'
+
+The description in OpenAPI's format is at `/api/openapi.json`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from minimind_platform.errors import (
+    ConflictError,
+    NotFoundError,
+    PlatformError,
+    SettingsError,
+    TrackingUnavailableError,
+    TrainerError,
+)
+from minimind_platform.tasks import State, Task
+from pydantic import BaseModel, Field
+
+from dash_app.live import live_delta
+from dash_app.views import answer, plain, task_view
+
+if TYPE_CHECKING:
+    from minimind_platform import Platform
+
+LOG_CHUNK = 1 << 18
+PAGE_LIMIT = 200
+
+
+class Settings(BaseModel):
+    """A training type and settings by field name; what is left out has its default."""
+
+    type: str
+    values: dict[str, Any] = Field(default_factory=dict)
+
+
+class Submission(Settings):
+    """A task to put into the queue."""
+
+    name: str = Field("", max_length=200)
+    priority: int = 0
+    key: str = Field("", max_length=200, description="Two submissions with the same key make one task.")
+    parent_id: str = ""
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Errors that people can act on become answers with `error` and `hint`, or `problems`."""
+
+    @app.exception_handler(PlatformError)
+    def platform_error(_request: Request, error: PlatformError) -> JSONResponse:
+        status = {NotFoundError: 404, ConflictError: 409, TrackingUnavailableError: 503}.get(type(error), 400)
+        return answer({"error": error.message, "hint": error.hint}, status)
+
+    @app.exception_handler(TrainerError)
+    def trainer_error(_request: Request, error: TrainerError) -> JSONResponse:
+        if isinstance(error, SettingsError):
+            return answer({"error": error.message, "problems": error.problems}, 422)
+        return answer({"error": error.message, "hint": error.hint}, 400)
+
+    @app.exception_handler(RequestValidationError)
+    def request_error(_request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = [
+            {"field": ".".join(str(part) for part in item["loc"][1:]), "code": item["type"], "message": item["msg"]}
+            for item in error.errors()
+        ]
+        return answer({"error": "The request is not as documented.", "problems": problems}, 422)
+
+
+def rest_router(platform: "Platform") -> APIRouter:
+    """All routes under `/api` but the downloads."""
+    router = APIRouter(prefix="/api")
+    _add_task_routes(router, platform)
+    _add_reading_routes(router, platform)
+
+    @router.post("/check", tags=["settings"])
+    def check(body: Settings) -> Response:
+        """What is wrong with settings, and how large and long the training will be. Makes nothing."""
+        return answer(platform.check(body.type, body.values))
+
+    @router.get("/training-types", tags=["settings"])
+    def training_types() -> Response:
+        """The training types with all their fields and defaults."""
+        return answer(platform.training_types())
+
+    @router.get("/datasets", tags=["data"])
+    def datasets() -> Response:
+        return answer(platform.datasets())
+
+    @router.get("/models", tags=["data"])
+    def models() -> Response:
+        """Registered model versions, newest first."""
+        return answer(platform.models())
+
+    @router.get("/weights", tags=["data"])
+    def weights() -> Response:
+        """MiniMind weight files in out/."""
+        return answer([{key: v for key, v in plain(w).items() if key != "path"} for w in platform.weight_files()])
+
+    return router
+
+
+def _add_task_routes(router: APIRouter, platform: "Platform") -> None:
+    @router.get("/tasks", tags=["tasks"])
+    def tasks(
+        state: list[State] = Query([]),
+        type: list[str] = Query([]),  # noqa: A002 - the name in the URL
+        q: str = "",
+        deleted: bool = False,
+        limit: int = Query(50, ge=1, le=PAGE_LIMIT),
+        offset: int = Query(0, ge=0),
+    ) -> Response:
+        """One page of tasks, newest first, with the number of tasks in each state."""
+        page = platform.tasks(states=state, types=type, words=q, deleted=deleted, limit=limit, offset=offset)
+        return answer(
+            {
+                "tasks": [task_view(task, with_config=False) for task in page.tasks],
+                "total": page.total,
+                "counts": page.counts,
+                "scheduler": platform.scheduler_alive(),
+            }
+        )
+
+    @router.post("/tasks", tags=["tasks"], status_code=201)
+    def submit(body: Submission) -> Response:
+        task = platform.submit(
+            body.type, body.values, name=body.name, priority=body.priority, key=body.key, parent_id=body.parent_id
+        )
+        return answer(task_view(task), 201)
+
+    @router.get("/tasks/{id}", tags=["tasks"])
+    def task(id: str) -> Response:  # noqa: A002 - the name in the URL
+        """One task with all its settings. The beginning of an id is enough if no other task has it."""
+        return answer(task_view(platform.task(id)))
+
+    actions: dict[str, Callable[[str], Task]] = {
+        "stop": platform.stop,
+        "resume": platform.resume,
+        "retry": platform.retry,
+        "restore": platform.restore,
+    }
+    for name, act in actions.items():
+        _add_action(router, name, act)
+
+    @router.delete("/tasks/{id}", tags=["tasks"])
+    def delete(id: str) -> Response:  # noqa: A002
+        """Take a task out of the lists. `restore` brings it back."""
+        return answer(task_view(platform.delete(id), with_config=False))
+
+
+def _add_action(router: APIRouter, name: str, act: Callable[[str], Task]) -> None:
+    @router.post(f"/tasks/{{id}}/{name}", tags=["tasks"], name=name)
+    def action(id: str) -> Response:  # noqa: A002
+        return answer(task_view(act(id), with_config=False))
+
+
+def _add_reading_routes(router: APIRouter, platform: "Platform") -> None:
+    @router.get("/tasks/{id}/live", tags=["reading"])
+    def live(id: str, since: str = "", offset: int = -1) -> Response:  # noqa: A002
+        """All that is new about a task since the last call: numbers, points of the curves, lines of the log.
+
+        `since` is `key:step,key:step` or the same as a JSON object: the last step already had of each curve.
+        `offset` is the `end` of the last log chunk, -1 for the tail.
+        """
+        return answer(live_delta(platform, id, since, offset))
+
+    @router.get("/tasks/{id}/log", tags=["reading"])
+    def log(
+        id: str,  # noqa: A002
+        offset: int = -1,
+        limit: int = Query(65536, ge=1, le=LOG_CHUNK),
+    ) -> Response:
+        """A piece of the log from a byte offset; -1 for its tail."""
+        return answer(platform.log(id, offset, limit))
+
+    @router.get("/tasks/{id}/log/download", tags=["reading"])
+    def whole_log(id: str) -> Response:  # noqa: A002
+        found = platform.task(id)
+        headers = {"Content-Disposition": f'attachment; filename="{found.id}.log"'}
+        return StreamingResponse(_log_text(platform, found.id), media_type="text/plain; charset=utf-8", headers=headers)
+
+    @router.get("/tasks/{id}/events", tags=["reading"])
+    def events(id: str) -> Response:  # noqa: A002
+        """The history of a task: every move between states, with its reason."""
+        return answer(platform.events(id))
+
+    @router.get("/tasks/{id}/checkpoints", tags=["reading"])
+    def checkpoints(id: str) -> Response:  # noqa: A002
+        return answer(platform.checkpoints(id))
+
+
+def _log_text(platform: "Platform", id: str) -> Iterator[str]:  # noqa: A002
+    """The log up to where it ends now; a training that still writes does not make this endless."""
+    chunk = platform.log(id, 0, LOG_CHUNK)
+    size = chunk.size
+    while chunk.text:
+        yield chunk.text
+        if chunk.end >= size:
+            return
+        chunk = platform.log(id, chunk.end, LOG_CHUNK)

@@ -1,0 +1,73 @@
+"""Every word that people read, in each language: one module for the pages, one for settings and their problems.
+
+    t = pick_texts(cookie, accept_language)
+    t("tasks.title"); t("tasks.total", count=3); t.label("data_path"); t.problem(problem)
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from dash_app.texts import en, en_fields, zh, zh_fields
+
+if TYPE_CHECKING:
+    from trainer.errors import Problem
+    from trainer.fields import ConfigField
+
+LANGUAGES = {"en": (en, en_fields), "zh": (zh, zh_fields)}
+DEFAULT_LANGUAGE = "en"
+
+
+class Texts:
+    """One language."""
+
+    def __init__(self, language: str) -> None:
+        pages, fields = LANGUAGES[language]
+        self.language = language
+        self.html_lang: str = pages.HTML_LANG
+        self.pages: dict[str, str] = pages.TEXTS
+        self.labels: dict[str, str] = fields.LABELS
+        self.helps: dict[str, str] = fields.HELP
+        self.problems: dict[str, str] = fields.PROBLEMS
+
+    def __call__(self, key: str, **values: Any) -> str:
+        text = self.pages[key]
+        return text.format(**values) if values else text
+
+    def label(self, name: str) -> str:
+        """A setting's short name for people."""
+        return self.labels.get(name, name)
+
+    def help(self, field: "ConfigField") -> str:
+        """What a setting does. English is written beside the setting itself."""
+        return self.helps.get(field.name, field.help)
+
+    def problem(self, problem: "Problem") -> str:
+        """What is wrong, in this language where it knows the code and its values, else the English sentence."""
+        pattern = self.problems.get(problem.code)
+        if pattern is None:
+            return problem.message
+        try:
+            return pattern.format(**problem.values)
+        except (KeyError, IndexError):
+            return problem.message
+
+    def title(self, type_name: str, title: str = "") -> str:
+        """A training type's name."""
+        return self.pages.get(f"type.{type_name}", title or type_name)
+
+
+@cache
+def texts(language: str) -> Texts:
+    """The texts of a language."""
+    return Texts(language)
+
+
+def pick_texts(cookie: str | None, accept_language: str | None) -> Texts:
+    """The language that a person chose, else the first one of the browser's that we speak."""
+    if cookie in LANGUAGES:
+        return texts(cookie)
+    for part in (accept_language or "").lower().split(","):
+        code = part.split(";")[0].strip().split("-")[0]
+        if code in LANGUAGES:
+            return texts(code)
+    return texts(DEFAULT_LANGUAGE)

@@ -1,0 +1,177 @@
+"""The Dash application: the frame around all pages, and which page a path shows."""
+
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import dash_bootstrap_components as dbc
+import flask
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from minimind_platform.errors import NotFoundError
+
+from dash_app.components import empty, icon, link_button
+from dash_app.pages import models, new_task, task, tasks
+from dash_app.texts import LANGUAGES, Texts, pick_texts
+
+if TYPE_CHECKING:
+    from minimind_platform import Platform
+
+logger = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).parent / "assets"
+BOOT = "00-boot.js"
+INDEX = """<!DOCTYPE html>
+<html lang="{lang}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<link rel="icon" type="image/svg+xml" href="/assets/logo.svg">
+<script src="/assets/{boot}?v={version}"></script>
+{css}
+</head>
+<body>
+<div id="react-entry-point"><div class="_dash-loading"><img src="/assets/logo.svg" alt="" width="40" height="40"></div></div>
+<footer>{config}{scripts}{renderer}</footer>
+</body>
+</html>"""
+NAVIGATION = (("nav.new", "/new", "plus-circle"), ("nav.tasks", "/tasks", "list-task"), ("nav.models", "/models", "box-seam"))
+
+
+class _Ui(Dash):
+    """Dash with our own index page, in the language of the request."""
+
+    def interpolate_index(self, **parts: Any) -> str:
+        version = int((ASSETS / BOOT).stat().st_mtime)
+        chosen = {key: parts[key] for key in ("title", "css", "config", "scripts", "renderer")}
+        return INDEX.format(lang=current_texts().html_lang, boot=BOOT, version=version, **chosen)
+
+
+def current_texts() -> Texts:
+    """The language of the request that is being answered."""
+    return pick_texts(flask.request.cookies.get("lang"), flask.request.headers.get("Accept-Language"))
+
+
+def create_ui(platform: "Platform") -> Dash:
+    """The pages around one platform, on a Flask server of their own."""
+    ui = _Ui(
+        __name__,
+        title="MiniMind Platform",
+        update_title=None,  # type: ignore[arg-type]
+        assets_folder=str(ASSETS),
+        assets_ignore=BOOT,
+        suppress_callback_exceptions=True,
+        on_error=_log_error,
+    )
+    ui.layout = lambda: _frame(current_texts())
+    ui.server.after_request(_tell_unknown_pages)
+
+    @ui.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
+    def show_page(path: str, search: str) -> Any:
+        query = {key: values[0] for key, values in parse_qs((search or "").lstrip("?")).items()}
+        content = page_for(platform, path or "/", query, current_texts())
+        token = uuid.uuid4().hex  # so that scripts and React take it for a new page, also of the same kind
+        return html.Div(content, key=token, **{"data-page-token": token})
+
+    ui.clientside_callback(
+        ClientsideFunction("minimind", "pageShown"), Input("page", "children"), prevent_initial_call=True
+    )
+    new_task.add_callbacks(ui, platform, current_texts)
+    models.add_callbacks(ui, platform, current_texts)
+    task.add_callbacks(ui, platform, current_texts)
+    return ui
+
+
+def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -> Any:
+    """The content of the page at a path."""
+    pages: dict[str, Callable[[], Any]] = {
+        "/": lambda: tasks.layout(platform, t),
+        "/tasks": lambda: tasks.layout(platform, t),
+        "/new": lambda: new_task.layout(platform, query, t),
+        "/models": lambda: models.layout(platform, t),
+    }
+    parts = path.rstrip("/") or "/"
+    if parts in pages:
+        return pages[parts]()
+    first, _, task_id = parts.lstrip("/").partition("/")
+    if first == "tasks" and task_id and "/" not in task_id:
+        try:
+            return task.layout(platform, task_id, t)
+        except NotFoundError:
+            text = t("task.not_found_hint", id=task_id)
+            return empty("search", t("task.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary"))
+    text = t("page.not_found_hint", path=path)
+    return empty("search", t("page.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary"))
+
+
+def is_page(path: str) -> bool:
+    """Whether a path is one of our pages; whether its task exists is told by the page."""
+    parts = path.strip("/").split("/")
+    return parts in ([""], ["tasks"], ["new"], ["models"]) or (len(parts) == 2 and parts[0] == "tasks")
+
+
+def _tell_unknown_pages(response: flask.Response) -> flask.Response:
+    """Dash answers every path with its index; for unknown ones the status says so."""
+    path = flask.request.path
+    if response.mimetype == "text/html" and response.status_code == 200 and not is_page(path):
+        response.status_code = 404
+    if response.mimetype in ("text/html", "application/json"):
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _log_error(error: Exception) -> None:
+    logger.error("A page's callback failed.", exc_info=error)
+
+
+def _frame(t: Texts) -> html.Div:
+    scripts = {key.removeprefix("js."): text for key, text in t.pages.items() if key.startswith("js.")}
+    return html.Div(
+        [
+            dcc.Location(id="url"),
+            html.Div(id="texts", hidden=True, **{"data-texts": json.dumps(scripts), "data-lang": t.html_lang}),
+            html.A(t("skip"), href="#page", className="skip-link"),
+            _sidebar(t),
+            html.Main(html.Div(className="page-wait"), id="page", tabIndex="-1"),
+            html.Div(id="toasts", role="status", **{"aria-live": "polite"}),
+        ],
+        id="frame",
+    )
+
+
+def _sidebar(t: Texts) -> html.Div:
+    other = next(code for code in LANGUAGES if code != t.language)
+    links = [
+        dbc.NavLink([icon(name), html.Span(t(key))], href=href, active="partial", id=f"nav-{href[1:]}")
+        for key, href, name in NAVIGATION
+    ]
+    mlflow = html.A(
+        [icon("graph-down"), html.Span(t("nav.mlflow")), icon("box-arrow-up-right")],
+        href="/mlflow/",
+        target="_blank",
+        rel="noopener",
+        className="nav-link nav-out",
+        title=t("opens_new_tab"),
+    )
+    brand = dcc.Link([html.Img(src="/assets/logo.svg", alt=""), html.Span(t("product"))], href="/tasks", className="brand")
+    tools = html.Div(
+        [
+            html.Button(icon("circle-half"), id="theme-toggle", className="btn btn-quiet btn-icon", **{"aria-label": t("theme.label")}),
+            html.A(
+                t("language.other"),
+                id="language-link",
+                href=f"/set-lang?l={other}",
+                lang=LANGUAGES[other][0].HTML_LANG,
+                title=t("language.label"),
+                className="btn btn-quiet",
+            ),
+        ],
+        className="side-tools",
+    )
+    nav = html.Nav([*links, mlflow], className="side-nav", **{"aria-label": t("nav.label")})
+    return html.Div([brand, nav, tools], className="sidebar")

@@ -1,0 +1,43 @@
+"""What REST and the pages' scripts get to see: plain dicts that are always valid JSON."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from minimind_platform.tasks import ENDED, Task
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, paths, enums and numbers that JSON cannot hold, as JSON holds them: NaN and infinity become null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str | int | None):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else repr(value)
+
+
+def answer(value: Any, status: int = 200) -> JSONResponse:
+    """A JSON answer that no cache keeps."""
+    return JSONResponse(plain(value), status_code=status, headers={"Cache-Control": "no-store"})
+
+
+def task_view(task: Task, with_config: bool = True) -> dict[str, Any]:
+    """A task for REST. Lists and live updates go without the settings."""
+    view = plain(task)
+    view["ended"] = task.state in ENDED
+    view["progress"]["fraction"] = task.progress.fraction
+    if not with_config:
+        del view["config"]
+    return view

@@ -1,0 +1,315 @@
+"""A complete platform in memory, with data as after some weeks of work. Its trainings go on by the clock.
+
+    platform = FakePlatform.with_data(tmp_path)
+    create_app(platform)
+"""
+
+import math
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from minimind_platform.errors import ConflictError, NotFoundError, SettingsError, TrackingUnavailableError
+from minimind_platform.settings import Settings
+from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
+from minimind_platform.views import (
+    Check,
+    Dataset,
+    LogChunk,
+    ModelVersion,
+    Preflight,
+    Problem,
+    Series,
+    TrainingType,
+    WeightFile,
+)
+from trainer.configs import TRAINING_TYPES, parse_config
+from trainer.fields import config_fields
+from trainer.names import Metric
+from trainer.presets import PRESETS, Preset
+
+HTML = '<img src=x onerror="alert(1)"><b>bold</b>'
+"""Stands in names, errors and log lines; must appear as it is written here."""
+
+
+class FakePlatform:
+    """Answers as `minimind_platform.Platform` does."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings(home=home)
+        self.all: dict[str, Task] = {}
+        self.keys: dict[str, str] = {}
+        self.history: dict[str, list[TaskEvent]] = {}
+        self.versions: list[ModelVersion] = []
+        self.files: list[WeightFile] = []
+        self.data: list[Dataset] = []
+        self.logs: dict[str, bytes] = {}
+        self.scheduler = True
+        self.tracking = True
+        self.steps_a_second = 4.0
+
+    @classmethod
+    def with_data(cls, home: Path) -> "FakePlatform":
+        """Tasks in every state, models, weight files and data sets."""
+        fake = cls(home)
+        now = time.time()
+        fake.data = [
+            Dataset("dataset/samples/pretrain.jsonl", "pretrain.jsonl", 412_300, 1_200, "pretrain"),
+            Dataset("dataset/samples/sft.jsonl", "sft.jsonl", 688_100, 800, "sft"),
+            Dataset("dataset/pretrain_hq.jsonl", "pretrain_hq.jsonl", 1_640_000_000, 1_413_103, "pretrain"),
+            Dataset("dataset/notes.jsonl", "notes.jsonl", 20_400, 112, ""),
+        ]
+        fake._add("f1", "tiny-first-try", "pretrain", State.FINISHED, now - 90_000, 400, 400, 128)
+        fake._add("a2", "pretrain-512d-8l", "pretrain", State.RUNNING, now - 1_440, 12_613, 20_000, 512)
+        fake._add("b3", "sft-answers-zh", "sft", State.QUEUED, now - 300, 0, 0, 512)
+        fake._add("c4", HTML, "sft", State.FAILED, now - 7_200, 240, 1_200, 768)
+        fake._add("d5", "pretrain-minimind-3-long-name-of-a-careful-person", "pretrain", State.STOPPED, now - 40_000, 3_100, 9_000, 768)
+        fake._add("e6", "sft-tiny", "sft", State.STOPPING, now - 600, 90, 400, 128)
+        for number in range(30):
+            at = now - 200_000 - number * 5_000
+            fake._add(f"9{number:02d}", f"sweep-lr-{number:02d}", "pretrain", State.FINISHED, at, 400, 400, 128)
+        fake.versions = [
+            ModelVersion("minimind-pretrain", 7 - i, fake.by_name("tiny-first-try"), "pretrain", 400 - 80 * i, 2.31 + i / 9,
+                         2.4 + i / 8, 5_214_000, now - 89_000 - 300 * i, ["best", "last"] if not i else [], 1_310_000, "ab" * 32)
+            for i in range(3)
+        ] + [
+            ModelVersion("minimind-sft", 1, fake.by_name("sft-tiny"), "sft", 80, 1.92, None, 5_214_000, now - 500, ["last"], 1_310_000, "cd" * 32)
+        ]
+        fake.settings.out_dir.mkdir(parents=True, exist_ok=True)
+        for name, hidden, moe in (("pretrain_768.pth", 768, False), ("full_sft_768_moe.pth", 768, True)):
+            path = fake.settings.out_dir / name
+            path.write_bytes(b"weights " * 4000)
+            fake.files.append(WeightFile(name, path, 217_000_000, now - 500_000, hidden, moe))
+        folder = home / "version"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(bytes(range(256)) * 64)
+        return fake
+
+    def by_name(self, name: str) -> str:
+        return next(task.id for task in self.all.values() if task.name == name)
+
+    def _add(self, start: str, name: str, type: str, state: State, at: float, step: int, total: int, hidden: int) -> Task:  # noqa: A002
+        values = {"data_path": f"dataset/samples/{type}.jsonl", "hidden_size": hidden, "from_weight": "none"}
+        config = parse_config(type, values).model_dump()
+        id_ = (start + uuid.uuid5(uuid.NAMESPACE_OID, name).hex)[:32]
+        failed = state == State.FAILED
+        started = None if state == State.QUEUED else at + 5
+        task = Task(
+            id=id_, name=name, type=type, state=state, config=config, created_at=at, started_at=started,
+            ended_at=at + 900 if state in ENDED else None, attempt=int(state != State.QUEUED),
+            device="" if state == State.QUEUED else "cuda:0",
+            waits_for="Waits for cuda:0, held by pretrain-512d-8l." if state == State.QUEUED else "",
+            error=f"The loss became NaN at step 240 {HTML}" if failed else "", error_class="diverged" if failed else "",
+            hint="Lower learning_rate (now 1e-05), or set nan_policy to skip." if failed else "",
+            progress=self._progress(step, total) if total else Progress(),
+        )
+        self.all[id_] = task
+        self.history[id_] = [TaskEvent(at, 0, "", "QUEUED", "submitted")]
+        if state != State.QUEUED:
+            self.history[id_] += [TaskEvent(at + 1, 1, "QUEUED", "STARTING", "cuda:0 is free"), TaskEvent(at + 5, 1, "STARTING", "RUNNING", "")]
+        if state in ENDED:
+            self.history[id_].append(TaskEvent(at + 900, 1, "RUNNING", str(state), task.error))
+        self.logs[id_] = "".join(_log_line(at, n) for n in range(max(0, step - 1500), step)).encode()
+        if failed:
+            self.logs[id_] += f"2026-11-23 13:26:15 ERROR {HTML} </div><script>alert(2)</script>\n".encode()
+        return task
+
+    @staticmethod
+    def _progress(step: int, total: int) -> Progress:
+        return Progress(
+            step, total, 2 * step / total, 2, _loss(step), _loss(step // 500 * 500) + 0.05 if step >= 100 else None,
+            _rate(step, total), 41_437.0, (total - step) / 13.7,
+        )
+
+    def _now(self, task: Task) -> Task:
+        """A running task as far as it is by now."""
+        if task.state != State.RUNNING:
+            return task
+        step = min(task.progress.total_steps, task.progress.step + int((time.time() - task.created_at - 1_440) * self.steps_a_second))
+        return replace(task, progress=self._progress(max(step, task.progress.step), task.progress.total_steps))
+
+    # tasks
+
+    def check(self, type: str, values: dict[str, Any]) -> Check:  # noqa: A002
+        problems: list[Problem] = []
+        try:
+            parse_config(type, values)
+        except SettingsError as error:
+            problems = error.problems
+        path = str(values.get("data_path") or "")
+        if path and not any(d.path == path for d in self.data):
+            message = f"There is no file {path!r}."
+            problems.append(Problem("data_path", "not_found", message, {"value": path, "reason": message, "hint": ""}))
+        ready = not problems and path
+        preflight = Preflight(26_900_000, 1_413_103, 512_000_000, 20_000, 5_423.0, 820_000_000, 41_000.0, "") if ready else None
+        return Check(problems, preflight)
+
+    def submit(self, type: str, values: dict[str, Any], *, name: str = "", priority: int = 0, key: str = "", parent_id: str = "") -> Task:  # noqa: A002
+        if key in self.keys:
+            return self.all[self.keys[key]]
+        if problems := self.check(type, values).problems:
+            raise SettingsError(problems)
+        config = parse_config(type, values).model_dump()
+        id_ = uuid.uuid4().hex
+        title = name or f"{type}-{config['hidden_size']}d-{config['num_hidden_layers']}l"
+        task = Task(id_, title, type, State.QUEUED, config, time.time(), priority, parent_id=parent_id, waits_for="Waits for cuda:0.")
+        self.all[id_] = task
+        self.history[id_] = [TaskEvent(time.time(), 0, "", "QUEUED", "submitted")]
+        self.logs[id_] = b""
+        if key:
+            self.keys[key] = id_
+        return task
+
+    def tasks(self, *, states: Sequence[str] = (), types: Sequence[str] = (), words: str = "", deleted: bool = False,
+              limit: int = 50, offset: int = 0) -> TaskPage:
+        found = [t for t in self.all.values() if (t.deleted_at is not None) == deleted]
+        found = [t for t in found if (not types or t.type in types) and all(w in t.name.lower() for w in words.lower().split())]
+        counts: dict[str, int] = {}
+        for task in found:
+            counts[task.state] = counts.get(task.state, 0) + 1
+        found = [self._now(t) for t in found if not states or t.state in states]
+        found.sort(key=lambda t: -t.created_at)
+        return TaskPage(found[offset : offset + limit], len(found), counts)
+
+    def task(self, id: str) -> Task:  # noqa: A002
+        matches = [task for key, task in self.all.items() if key.startswith(id)]
+        if len(matches) != 1:
+            raise NotFoundError(f"There is no task {id!r}.")
+        return self._now(matches[0])
+
+    def events(self, id: str) -> list[TaskEvent]:  # noqa: A002
+        return self.history[self.task(id).id]
+
+    def _move(self, id: str, allowed: frozenset[State], state: State, reason: str) -> Task:  # noqa: A002
+        task = self.task(id)
+        if task.state not in allowed:
+            raise ConflictError(f"{task.name} is {task.state.lower()}.", "Wait until it has ended.")
+        self.history[task.id].append(TaskEvent(time.time(), task.attempt, str(task.state), str(state), reason))
+        self.all[task.id] = replace(task, state=state, version=task.version + 1)
+        return self.all[task.id]
+
+    def stop(self, id: str) -> Task:  # noqa: A002
+        queued = self.task(id).state == State.QUEUED
+        return self._move(id, frozenset({State.QUEUED, State.RUNNING}), State.STOPPED if queued else State.STOPPING, "asked to stop")
+
+    def resume(self, id: str) -> Task:  # noqa: A002
+        return self._move(id, frozenset({State.STOPPED, State.FAILED}), State.QUEUED, "resumed")
+
+    def retry(self, id: str) -> Task:  # noqa: A002
+        task = self.task(id)
+        return self.submit(task.type, {k: v for k, v in task.config.items()}, name=f"{task.name}-2", parent_id=task.id)
+
+    def delete(self, id: str) -> Task:  # noqa: A002
+        task = self.task(id)
+        if task.state in ACTIVE:
+            raise ConflictError(f"{task.name} is active.", "Stop it first.")
+        self.all[task.id] = replace(task, deleted_at=time.time())
+        return self.all[task.id]
+
+    def restore(self, id: str) -> Task:  # noqa: A002
+        task = self.task(id)
+        self.all[task.id] = replace(task, deleted_at=None)
+        return self.all[task.id]
+
+    def scheduler_alive(self) -> bool:
+        return self.scheduler
+
+    def tracking_alive(self) -> bool:
+        return self.tracking
+
+    # reading a run
+
+    def series(self, id: str, keys: Sequence[str], since: dict[str, int] | None = None) -> dict[str, Series]:  # noqa: A002
+        self._need_tracking()
+        task = self.task(id)
+        last, total = task.progress.step, max(1, task.progress.total_steps)
+        every = max(1, total // 2000)
+        found = {}
+        for key in keys:
+            gap = max(1, total // 20) if key == Metric.EVAL_LOSS else every
+            steps = [s for s in range(gap, last + 1, gap) if s > (since or {}).get(key, 0)]
+            spread = {Metric.LOSS_MIN: -0.09, Metric.LOSS_MAX: 0.11, Metric.EVAL_LOSS: 0.05}.get(Metric(key), 0.0)
+            values: list[float | None] = [
+                _rate(s, total) if key == Metric.LEARNING_RATE else _loss(s) + spread * (1 + random.Random(s).random()) for s in steps
+            ]
+            found[key] = Series(steps, values, [task.created_at + s for s in steps], False, last // gap)
+        return found
+
+    def log(self, id: str, offset: int = -1, limit: int = 65_536) -> LogChunk:  # noqa: A002
+        task = self.task(id)
+        data = self.logs[task.id]
+        if task.state == State.RUNNING:
+            data += "".join(_log_line(task.created_at, n) for n in range(12_613, task.progress.step)).encode()
+        reset = offset > len(data)
+        begin = max(0, len(data) - limit) if offset < 0 or reset else offset
+        if begin and (offset < 0 or reset):
+            begin = data.index(b"\n", begin) + 1
+        piece = data[begin : begin + limit]
+        piece = piece[: piece.rfind(b"\n") + 1]
+        return LogChunk(piece.decode(), begin, begin + len(piece), len(data), reset)
+
+    def checkpoints(self, id: str) -> list[ModelVersion]:  # noqa: A002
+        self._need_tracking()
+        return [version for version in self.versions if version.task_id == self.task(id).id]
+
+    def run_link(self, id: str) -> str:  # noqa: A002
+        return f"/mlflow/#/experiments/1/runs/{self.task(id).id}"
+
+    # models and data
+
+    def models(self) -> list[ModelVersion]:
+        self._need_tracking()
+        return self.versions
+
+    def weight_files(self) -> list[WeightFile]:
+        return self.files
+
+    def version_files(self, name: str, version: int) -> Path:
+        if not any((v.name, v.version) == (name, version) for v in self.versions):
+            raise NotFoundError(f"There is no version {version} of {name}.")
+        return self.settings.home / "version"
+
+    def weight_file(self, name: str) -> Path:
+        for file in self.files:
+            if file.name == name:
+                return file.path
+        raise NotFoundError(f"There is no weight file {name!r}.")
+
+    def datasets(self) -> list[Dataset]:
+        return self.data
+
+    def devices(self) -> list[str]:
+        return ["auto", "cpu", "cuda:0"]
+
+    def training_types(self) -> dict[str, TrainingType]:
+        types = {}
+        for name, cls in TRAINING_TYPES.items():
+            fields = config_fields(cls)
+            defaults = {field.name: field.default for field in fields if not field.required}
+            types[name] = TrainingType(name, cls.title, (cls.__doc__ or "").strip(), fields, defaults)
+        return types
+
+    def presets(self) -> dict[str, Preset]:
+        return PRESETS
+
+    def _need_tracking(self) -> None:
+        if not self.tracking:
+            raise TrackingUnavailableError
+
+
+def _loss(step: int) -> float:
+    return 2.0 + 7.2 * math.exp(-step / 1_400) + 0.09 * random.Random(step).gauss(0, 1)
+
+
+def _rate(step: int, total: int) -> float:
+    return 5e-5 + 4.5e-4 * (1 + math.cos(math.pi * min(1.0, step / total))) / 2
+
+
+def _log_line(begin: float, step: int) -> str:
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begin + step / 14))
+    return f"{stamp} INFO step={step:06d} loss={_loss(step):.4f} lr={_rate(step, 20_000):.3e} tokens/s=41,437\n"

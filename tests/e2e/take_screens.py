@@ -1,0 +1,63 @@
+"""Pictures of all pages in both languages and themes, wide and narrow, of a running web app.
+
+    python tests/e2e/take_screens.py OUT_DIR http://127.0.0.1:8050 [TASK_ID] [WORDS_IN_FILE_NAME]
+"""
+
+import itertools
+import json
+import shutil
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+from playwright.sync_api import sync_playwright
+
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SIZES = {"wide": (1440, 900), "phone": (390, 844)}
+
+
+def pages_of(url: str, task_id: str) -> dict[str, str]:
+    """Paths by file name; the task is the given one or the newest that runs."""
+    if not task_id:
+        with urlopen(f"{url}/api/tasks?limit=50") as answer:
+            tasks = json.load(answer)["tasks"]
+        running = [task["id"] for task in tasks if task["state"] == "RUNNING"]
+        task_id = (running or [task["id"] for task in tasks] or ["none"])[0]
+    task = f"/tasks/{task_id}"
+    return {
+        "tasks": "/tasks", "none-match": "/tasks?q=no-such-words", "new": "/new", "models": "/models", "task": task,
+        "settings": f"{task}#settings", "checkpoints": f"{task}#checkpoints", "history": f"{task}#history", "missing": "/tasks/nope",
+    }  # fmt: skip
+
+
+def main(out: Path, url: str, task_id: str = "", only: str = "") -> None:
+    """Write one picture for each page, language, theme and size."""
+    out.mkdir(parents=True, exist_ok=True)
+    pages = pages_of(url, task_id)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        for language, theme, size in itertools.product(("en", "zh"), ("light", "dark"), SIZES):
+            width, height = SIZES[size]
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
+            context.add_cookies([{"name": "lang", "value": language, "url": url}])
+            for name, path in pages.items():
+                file = f"{name}-{language}-{theme}-{size}.png"
+                if only not in file:
+                    continue
+                page = context.new_page()
+                page.on("console", lambda m: print(m.type, m.text) if m.type in ("error", "warning") else None)
+                page.on("pageerror", lambda e: print("page error", e))
+                page.goto(url + path)
+                page.locator("h1, .empty").first.wait_for()
+                page.wait_for_timeout(1500)
+                page.screenshot(path=out / file, full_page=name in ("new", "task", "models"))
+                page.close()
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
