@@ -25,7 +25,7 @@ from minimind_platform.store import Store
 
 log = logging.getLogger(__name__)
 
-BUSY_SECONDS, IDLE_SECONDS = 0.25, 0.4
+GLANCE_SECONDS, BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.25, 1.0
 BEAT_SECONDS = 3.0
 ERROR_PAUSE_SECONDS = 5.0
 
@@ -53,15 +53,21 @@ def run_forever(settings: Settings, executor: Executor, mirror: Mirror, pause_se
     reconciler = Reconciler(store, mirror)
     dispatcher = Dispatcher(settings, store, executor, pause_seconds=pause_seconds, moved=reconciler.poke)
     reconciler.start()
+    _beat(settings)
+    last_beat = time.monotonic()
     log.info("The scheduler is ready: %s.", ", ".join(slot for kind in executor.slots().values() for slot in kind))
-    last_beat = 0.0
     while not ended.is_set():
         if time.monotonic() - last_beat >= BEAT_SECONDS:
-            with suppress(OSError):  # a full disk
-                runner.write(settings.mlruns_dir / "scheduler.json", {"pid": os.getpid(), "t": time.time()})
+            _beat(settings)
             last_beat = time.monotonic()
-        ended.wait(_tick(dispatcher))
+        _rest(_tick(dispatcher), ended, store)
     log.info("The scheduler ends; trainings go on without it.")
+
+
+def _beat(settings: Settings) -> None:
+    """Say for other processes that this one works. A full disk must not end it."""
+    with suppress(OSError):
+        runner.write(settings.mlruns_dir / "scheduler.json", {"pid": os.getpid(), "t": time.time()})
 
 
 def _tick(dispatcher: Dispatcher) -> float:
@@ -73,6 +79,14 @@ def _tick(dispatcher: Dispatcher) -> float:
     except Exception:
         log.exception("A round of the scheduler failed; the next one is in %.0f s.", ERROR_PAUSE_SECONDS)
     return ERROR_PAUSE_SECONDS
+
+
+def _rest(seconds: float, ended: threading.Event, store: Store) -> None:
+    """Wait for the next round: less when somebody has submitted or stopped a task."""
+    until = time.monotonic() + seconds
+    while not ended.wait(GLANCE_SECONDS) and time.monotonic() < until:
+        if seconds < ERROR_PAUSE_SECONDS and store.changed():
+            return
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, PoolProxiedConnection, Row, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from minimind_platform.database import open_engine, transaction
@@ -45,8 +45,12 @@ class Store:
             PlatformError: it cannot be opened or is newer than this program.
         """
         self._engine = open_engine(url)
+        self._watcher: PoolProxiedConnection | None = None
+        self._seen: Any = None
 
     def close(self) -> None:
+        if self._watcher:
+            self._watcher.close()
         self._engine.dispose()
 
     # tasks
@@ -165,6 +169,21 @@ class Store:
             query = select(table).where(due & table.c.wants.in_(free)).order_by(*TURN).limit(1)
             row = connection.execute(query.with_for_update(skip_locked=True)).first()
             return _start(connection, row, free[row.wants], now) if row else None
+
+    def changed(self) -> bool:
+        """Whether somebody has written since the last call; may say so in vain. Costs microseconds.
+
+        For one thread only.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return True
+        if self._watcher is None:
+            self._watcher = self._engine.raw_connection()
+        cursor = self._watcher.cursor()
+        cursor.execute("PRAGMA data_version")
+        seen, self._seen = self._seen, cursor.fetchone()
+        cursor.close()
+        return seen != self._seen
 
     def active(self) -> list[Task]:
         """Tasks that hold a slot or are about to give it back, in the order of their start."""

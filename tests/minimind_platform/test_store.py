@@ -277,6 +277,14 @@ def test_a_task_is_unsynced_until_the_mirror_knows_its_end(store):
     assert not store.get(task.id).unsynced
 
 
+def test_what_another_process_writes_is_noticed(store, url):
+    store.changed()
+    assert not store.changed()
+    add(Store(url))
+    assert store.changed()
+    assert not store.changed()
+
+
 # the database
 
 
