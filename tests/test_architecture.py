@@ -8,8 +8,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {"trainer": ROOT / "trainer", "minimind_platform": ROOT / "platform/minimind_platform", "dash_app": ROOT / "dash_app"}
-LIGHT = {"configs", "fields", "names", "errors", "presets", "sizes", "rows", "samples", "spool", "uploads", "base_sizes"}
+PACKAGES = {
+    "trainer": ROOT / "trainer",
+    "minimind_platform": ROOT / "platform/minimind_platform",
+    "dash_app": ROOT / "dash_app",
+}
+LIGHT = {
+    "configs",
+    "fields",
+    "names",
+    "errors",
+    "presets",
+    "sizes",
+    "rows",
+    "samples",
+    "spool",
+    "uploads",
+    "base_sizes",
+}
 NEVER = {
     "trainer": {"minimind_platform", "dash_app", "dash", "plotly", "optuna", "sqlalchemy"},
     "minimind_platform": {"dash_app", "dash", "plotly", "torch", "transformers", "peft"},
@@ -51,7 +67,9 @@ def test_no_module_has_a_name_of_the_standard_library() -> None:
         assert not clashes, f"{folder}: {clashes}"
 
 
-@pytest.mark.parametrize("module", sorted(f"trainer.{name}" for name in LIGHT) + ["minimind_platform.cli", "dash_app.app"])
+@pytest.mark.parametrize(
+    "module", [*sorted(f"trainer.{name}" for name in LIGHT), "minimind_platform.cli", "dash_app.app"]
+)
 def test_light_modules_leave_torch_unloaded(module: str) -> None:
     code = f"import sys, {module}; print(*(m for m in ('torch', 'transformers', 'peft') if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)

@@ -107,7 +107,7 @@ def _varlen(
         window_size=(-1, 0),
         enable_gqa=q.shape[1] != k.shape[1],
     )
-    assert isinstance(out, torch.Tensor)  # noqa: S101 - return_aux is not asked for
+    assert isinstance(out, torch.Tensor)  # return_aux is not asked for
     return out.unsqueeze(0)
 
 

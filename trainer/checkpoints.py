@@ -71,7 +71,8 @@ class Checkpoints:
                 raise
             free = shutil.disk_usage(self.folder if self.folder.exists() else self.folder.parent).free
             raise DiskError(
-                f"The checkpoint of step {step} could not be written ({str(error)[:150]}); {free / 1e9:.1f} GB are free.",
+                f"The checkpoint of step {step} could not be written ({str(error)[:150]}); "
+                f"{free / 1e9:.1f} GB are free.",
                 "Free some space, then resume: earlier checkpoints are intact.",
             ) from error
         return Checkpoint(final, step)

@@ -187,7 +187,7 @@ def _unfinished(config: TrainConfig, home: Path) -> Path | None:
     wanted = json.loads(json.dumps({"type": config.type, "config": config.model_dump()}))
     found = []
     for path in (home / config.save_dir).glob(f"*/{TaskFile.CONFIG}"):
-        result = path.with_name(TaskFile.RESULT)
+        result = path.parent / TaskFile.RESULT
         finished = result.exists() and json.loads(result.read_text())["outcome"] == Outcome.FINISHED
         if not finished and json.loads(path.read_text(encoding="utf-8")) == wanted:
             found.append(path.parent)

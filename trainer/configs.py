@@ -33,7 +33,7 @@ class Search:
     log: bool = False
 
 
-class FieldProblem(ValueError):
+class FieldError(ValueError):
     """A check across fields that failed; names the field that a person should change."""
 
     def __init__(self, name: str, code: str, message: str, **values: Any) -> None:
@@ -142,7 +142,7 @@ class TrainConfig(BaseModel):
     def _check_sizes(self) -> "TrainConfig":
         heads, kv_heads, hidden = self.num_attention_heads, self.num_key_value_heads, self.hidden_size
         if hidden % heads:
-            raise FieldProblem(
+            raise FieldError(
                 "hidden_size",
                 "hidden_not_multiple",
                 f"{hidden} is not a multiple of num_attention_heads {heads}; try {hidden // heads * heads or heads}.",
@@ -151,7 +151,7 @@ class TrainConfig(BaseModel):
                 suggestion=hidden // heads * heads or heads,
             )
         if hidden // heads % 2:
-            raise FieldProblem(
+            raise FieldError(
                 "hidden_size",
                 "head_size_odd",
                 f"{hidden} / {heads} heads gives head size {hidden // heads}; rotary positions need an even one.",
@@ -160,7 +160,7 @@ class TrainConfig(BaseModel):
                 head_size=hidden // heads,
             )
         if heads % kv_heads:
-            raise FieldProblem(
+            raise FieldError(
                 "num_key_value_heads",
                 "kv_heads_not_divisor",
                 f"{kv_heads} does not divide num_attention_heads {heads}.",
@@ -168,13 +168,13 @@ class TrainConfig(BaseModel):
                 heads=heads,
             )
         if self.use_moe and self.architecture == "v2":
-            raise FieldProblem(
+            raise FieldError(
                 "use_moe",
                 "moe_needs_v3",
                 "Mixture of experts needs architecture v3: MiniMind's v2 mixture has no Hugging Face class.",
             )
         if self.use_moe and self.num_experts_per_tok > self.num_experts:
-            raise FieldProblem(
+            raise FieldError(
                 "num_experts_per_tok",
                 "too_many_experts_per_tok",
                 f"{self.num_experts_per_tok} is more than num_experts {self.num_experts}.",
@@ -288,7 +288,7 @@ def _problems(cls: type[TrainConfig], values: dict[str, Any], error: ValidationE
     for item in error.errors():
         context = item.get("ctx", {})
         cause = context.get("error")
-        if isinstance(cause, FieldProblem):
+        if isinstance(cause, FieldError):
             problems.append(cause.problem)
             continue
         name = str(item["loc"][0]) if item["loc"] else ""
@@ -307,7 +307,7 @@ def _size_problems(cls: type[TrainConfig], values: dict[str, Any], bad: set[str]
         cls.model_validate({"data_path": "x"} | good)
     except ValidationError as error:
         causes = [item.get("ctx", {}).get("error") for item in error.errors()]
-        return [c.problem for c in causes if isinstance(c, FieldProblem) and c.problem.field not in bad]
+        return [c.problem for c in causes if isinstance(c, FieldError) and c.problem.field not in bad]
     return []
 
 

@@ -24,7 +24,7 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
-def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[None]:
+def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[object]:
     """Half precision for matrix products on a GPU. The CPU stays in float32, as upstream (contract section 5)."""
     if device.type != "cuda" or dtype == "float32":
         return contextlib.nullcontext()

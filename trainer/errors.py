@@ -1,6 +1,7 @@
 """What can be wrong with settings and input, told so that a person can act on it."""
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 from trainer.names import ErrorClass
@@ -14,7 +15,7 @@ class Problem:
     """Config field, or "" if it concerns the whole."""
     code: str
     message: str
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"--{self.field}: {self.message}" if self.field else self.message

@@ -6,6 +6,7 @@ Loop(config, session, model, tokenizer, rows, eval_rows).run()
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ class Loop:
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self.model = model.to(self.device)  # type: ignore[arg-type]
-        self.forward = torch.compile(self.model) if config.compile else self.model
+        self.forward: Any = torch.compile(self.model) if config.compile else self.model
         self.optimizer = make_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(enabled=self.device.type == "cuda" and config.dtype == "float16")
         self.plan = StepPlan(
@@ -65,6 +66,7 @@ class Loop:
         self.eval_interval = config.eval_interval or max(1, total // 10)
         self.save_interval = config.save_interval or max(1, total // 5)
         self.checkpoints = Checkpoints(session.task_dir, config.keep_checkpoints)
+        self.pad_id = int(tokenizer.pad_token_id or 0)  # type: ignore[arg-type]
         self.step = 0
         self.tokens_seen = 0
         self.window = Window()
@@ -143,7 +145,7 @@ class Loop:
         return StepResult(self.step + 1, loss, norm, targets, sum(b.tokens for b in batches), aux_total, lines)
 
     def _batch(self, rows: Rows, indices: np.ndarray, epoch: int | None) -> Batch:
-        return make_batch(rows, indices, epoch, self.config.packing, self.tokenizer.pad_token_id or 0)
+        return make_batch(rows, indices, epoch, self.config.packing, self.pad_id)
 
     def _apply(self, loss: torch.Tensor) -> torch.Tensor:
         """Clip, and take the step unless it would do harm."""

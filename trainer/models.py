@@ -133,7 +133,7 @@ def build_model(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, base: B
     """
     if base.kind == "folder" and base.path is not None:
         model = load_folder(base.path)
-        _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, base.path)
+        _check_vocabulary(model.get_input_embeddings().num_embeddings, tokenizer, base.path)  # type: ignore[arg-type]
         return model
     if base.kind == "pth" and base.path is not None:
         return _from_pth(config, tokenizer, base.path)
@@ -234,9 +234,9 @@ def save_folder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     """
     model.save_pretrained(folder, safe_serialization=True, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
-    _amend(folder / "config.json", _older_keys)
-    eos = tokenizer.eos_token_id
-    _amend(folder / "generation_config.json", lambda c: {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": eos})
+    _amend(folder / "config.json", _older_keys(model.config.to_dict()))
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    _amend(folder / "generation_config.json", ends)
 
 
 def _older_keys(config: dict[str, Any]) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _older_keys(config: dict[str, Any]) -> dict[str, Any]:
     return added
 
 
-def _amend(path: Path, more: Any) -> None:
+def _amend(path: Path, more: dict[str, Any]) -> None:
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    content |= more(content)
+    content |= more
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What every supervised type needs before its loop: base weights, tokenizer, rows, model; and what it leaves at its end.
+"""What every supervised type needs before its loop (base, tokenizer, rows, model), and what it leaves at its end.
 
 parts = prepare(config, session)
 outcome = Loop(config, session, *parts).run()
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from trainer.base_sizes import sidecar, size_problems, tokenizer_of
 from trainer.checkpoints import Checkpoints
@@ -19,7 +19,7 @@ from trainer.errors import BaseModelError, SettingsError
 from trainer.minimind_files import write_pth
 from trainer.models import Base, build_model, resolve_base
 from trainer.session import Session, write_json
-from trainer.tokenization import load_tokenizer, tokenizer_hash
+from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
 
 log = logging.getLogger("trainer")
 MAX_EVAL_ROWS = 1000
@@ -31,7 +31,7 @@ class Parts:
     """What a loop works with."""
 
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: ChatTokenizer
     rows: Rows
     eval_rows: Rows | None
 
@@ -51,7 +51,7 @@ def prepare(config: TrainConfig, session: Session) -> Parts:
     return Parts(build_model(config, tokenizer, base), tokenizer, rows, eval_rows)
 
 
-def _tokenizer(config: TrainConfig, base: Base, home: Path) -> PreTrainedTokenizerBase:
+def _tokenizer(config: TrainConfig, base: Base, home: Path) -> ChatTokenizer:
     """The tokenizer of the run. A weight is only valid with the tokenizer that it was trained with."""
     named = str(home / config.tokenizer_path) if config.tokenizer_path else None
     if base.kind == "folder":
@@ -71,7 +71,7 @@ def _tokenizer(config: TrainConfig, base: Base, home: Path) -> PreTrainedTokeniz
     return tokenizer
 
 
-def _check_pth_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase, named: str | None) -> None:
+def _check_pth_tokenizer(path: Path, tokenizer: ChatTokenizer, named: str | None) -> None:
     known = tokenizer_of(path)
     if known and known != tokenizer_hash(tokenizer):
         raise BaseModelError(
@@ -86,7 +86,7 @@ def _check_pth_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase, named: 
         )
 
 
-def _load(path: str, config: TrainConfig, tokenizer: PreTrainedTokenizerBase, session: Session) -> Rows:
+def _load(path: str, config: TrainConfig, tokenizer: ChatTokenizer, session: Session) -> Rows:
     full = str(session.home / path)
     cache = session.task_dir.parent / ".cache" / "tokens"
     rows = load_rows(full, config, tokenizer, cache, _progress(path))
@@ -117,9 +117,7 @@ class _progress:  # noqa: N801 - used like a function
             log.info("Tokenising %s: %d %%", self._path, 10 * tenth)
 
 
-def _split(
-    config: TrainConfig, tokenizer: PreTrainedTokenizerBase, rows: Rows, session: Session
-) -> tuple[Rows, Rows | None]:
+def _split(config: TrainConfig, tokenizer: ChatTokenizer, rows: Rows, session: Session) -> tuple[Rows, Rows | None]:
     """Training and evaluation rows: another file, or a part drawn by the seed."""
     if config.eval_data_path:
         return rows, _load(config.eval_data_path, config, tokenizer, session)

@@ -16,7 +16,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,8 @@ def open_cache(
     key = hashlib.sha256(f"{VERSION} {sha256} {tokenizer_hash(tokenizer)} {format} {template}".encode()).hexdigest()
     folder = cache_dir / key[:32]
     if cache := _load(folder, sha256):
-        os.utime(folder)
+        with suppress(OSError):  # only says that the cache is in use; not worth failing for
+            os.utime(folder)
         return cache
     try:
         _build(folder, Path(path), tokenizer, marks, progress)
@@ -243,21 +244,25 @@ def _arrays(tokenizer: ChatTokenizer, texts: list[str]) -> list[np.ndarray]:
 
 def _publish(temporary: Path, folder: Path) -> None:
     """Move a finished cache to its place. Where another process was faster with a good one, that stays."""
-    try:
-        temporary.rename(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        if _load(folder, "") is None:
-            damaged = Path(tempfile.mkdtemp(prefix=f"{folder.name}.tmp-", dir=folder.parent))
-            folder.rename(damaged)  # onto the empty folder
+    while True:
+        try:
             temporary.rename(folder)
-            shutil.rmtree(damaged, ignore_errors=True)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if _load(folder, ""):
+            return
+        damaged = Path(tempfile.mkdtemp(prefix=f"{folder.name}.tmp-", dir=folder.parent))
+        with suppress(FileNotFoundError):  # another process may be moving it too
+            folder.rename(damaged)
+        shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _tidy(cache_dir: Path) -> None:
     """Remove what crashed processes left behind, and caches that nobody used for a month."""
     for folder in cache_dir.iterdir():
-        age = time.time() - folder.stat().st_mtime
-        if age > (_ABANDONED_SECONDS if ".tmp-" in folder.name else _UNUSED_SECONDS):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # other processes tidy up too
+            age = time.time() - folder.stat().st_mtime
+            if age > (_ABANDONED_SECONDS if ".tmp-" in folder.name else _UNUSED_SECONDS):
+                shutil.rmtree(folder, ignore_errors=True)

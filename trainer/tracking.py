@@ -94,7 +94,7 @@ def open_run(config: TrainConfig, project: str = "minimind") -> str | None:
         client = MlflowClient(os.environ[Env.TRACKING_URI])
         experiment = client.get_experiment_by_name(project)
         experiment_id = experiment.experiment_id if experiment else client.create_experiment(project)
-        tags = {Tag.KIND: "train", Tag.TYPE: config.type}
+        tags: dict[str, Any] = {Tag.KIND: "train", Tag.TYPE: config.type}
         run = client.create_run(experiment_id, run_name=f"{config.type}-{config.hidden_size}d", tags=tags)
         for name, value in config.model_dump().items():
             client.log_param(run.info.run_id, name, value)

@@ -180,7 +180,7 @@ class Uploader:
             return
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        get_artifact_repository(self._client.get_run(self.run_id).info.artifact_uri).delete_artifacts(path)
+        get_artifact_repository(self._client.get_run(self.run_id).info.artifact_uri or "").delete_artifacts(path)
 
     # The acknowledged offset ----------------------------------------------------------------------------------------
 
