@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from minimind_platform import tables
+from minimind_platform import cli_text, tables
 from minimind_platform.errors import PlatformError, Problem, SettingsError, TrackingUnavailableError
 from minimind_platform.tasks import State, Task
-from minimind_platform.views import Preflight
 
 if TYPE_CHECKING:
     from minimind_platform.service import Platform
@@ -33,8 +32,6 @@ DONE = {
     "delete": "is deleted",
     "restore": "is back",
 }
-SHORT = 8
-"""Characters of an id that are shown."""
 FOLLOW_SECONDS = 0.5
 
 
@@ -108,13 +105,12 @@ def tasks(arguments: argparse.Namespace, platform: "Platform | None") -> int:
         limit=arguments.limit,
     )
     if arguments.json:
-        listed = [_as_json(task) for task in page.tasks]
+        listed = [cli_text.as_json(task) for task in page.tasks]
         return _print_json({"total": page.total, "counts": page.counts, "tasks": listed})
     if not page.tasks:
         print("No tasks.")
         return 0
-    heads = ("ID", "STATE", "NAME", "TYPE", "PROGRESS", "LOSS", "DEVICE", "CREATED")
-    print(tables.table(heads, map(_row, page.tasks)))
+    print(tables.table(cli_text.TASK_HEADS, map(cli_text.task_row, page.tasks)))
     if page.total > len(page.tasks):
         print(f"… and {page.total - len(page.tasks)} more; see --limit.")
     return 0
@@ -131,15 +127,15 @@ def show(arguments: argparse.Namespace, platform: "Platform | None") -> int:
         versions, away = [], error.message
     if arguments.json:
         history = [asdict(event) for event in events]
-        return _print_json(_as_json(task) | {"events": history, "checkpoints": [asdict(v) for v in versions]})
-    for label, text in _facts(task):
+        return _print_json(cli_text.as_json(task) | {"events": history, "checkpoints": [asdict(v) for v in versions]})
+    for label, text in cli_text.facts(task):
         print(f"{label:<12} {text}")
     print("\nSettings")
-    print(_indented([[name, str(value)] for name, value in task.config.items()]))
+    print(cli_text.indented([[name, str(value)] for name, value in task.config.items()]))
     print("\nHistory")
-    print(_indented([[tables.moment(e.at), e.after, e.reason] for e in events]))
+    print(cli_text.indented([[tables.moment(e.at), e.after, e.reason] for e in events]))
     print("\nCheckpoints")
-    print(_indented([_checkpoint(v) for v in versions]) if versions else f"  {away or 'none yet'}")
+    print(cli_text.indented([cli_text.checkpoint_row(v) for v in versions]) if versions else f"  {away or 'none yet'}")
     return 0
 
 
@@ -177,7 +173,7 @@ def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
             print(f"{error.message} {error.hint}".strip(), file=sys.stderr)
             continue
         done = "is stopped" if arguments.action == "stop" and task.ended else DONE[arguments.action]
-        print(f"{task.id[:SHORT]} {task.name} {done}.")
+        print(f"{task.id[: cli_text.SHORT]} {task.name} {done}.")
     return 1 if failed else 0
 
 
@@ -190,8 +186,7 @@ def models(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     if not versions:
         print("No models yet; a training makes one with its first checkpoint.")
         return 0
-    heads = ("MODEL", "TYPE", "STEP", "LOSS", "EVAL", "SIZE", "TASK", "CREATED", "ALIASES")
-    print(tables.table(heads, map(_model_row, versions)))
+    print(tables.table(cli_text.MODEL_HEADS, map(cli_text.model_row, versions)))
     return 0
 
 
@@ -215,27 +210,19 @@ def _check(platform: "Platform", arguments: argparse.Namespace, values: dict[str
         _print_json(asdict(check))
         return 2 if check.problems else 0
     if check.preflight:
-        print(_takes(check.preflight))
+        print(cli_text.takes(check.preflight))
     if check.problems:
         raise SettingsError(check.problems)
     return 0
-
-
-def _takes(preflight: Preflight) -> str:
-    source = f"as task {preflight.estimated_from[:SHORT]}" if preflight.estimated_from else "a rough guess"
-    return (
-        f"{tables.amount(preflight.parameters)} parameters, {preflight.rows:,} rows, "
-        f"{tables.amount(preflight.tokens)} tokens a pass, {preflight.steps:,} steps, "
-        f"about {tables.duration(preflight.seconds)} ({source}), {tables.size(preflight.disk_bytes)} of disk."
-    )
 
 
 def _submitted(platform: "Platform", task: Task, as_json: bool) -> int:
     if not platform.scheduler_alive():
         print("The scheduler is not running; the task waits until `minimind up` is started.", file=sys.stderr)
     if as_json:
-        return _print_json(_as_json(task))
-    print(f"Task {task.id[:SHORT]} {task.name} is {task.state.lower()}. Follow it: minimind logs -f {task.id[:SHORT]}")
+        return _print_json(cli_text.as_json(task))
+    short = task.id[: cli_text.SHORT]
+    print(f"Task {short} {task.name} is {task.state.lower()}. Follow it: minimind logs -f {short}")
     return 0
 
 
@@ -249,83 +236,6 @@ def _states(text: str) -> list[State]:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _row(task: Task) -> list[str]:
-    done = f"{task.progress.fraction:.0%}" if task.progress.total_steps else ""
-    left = tables.duration(task.progress.seconds_left) if task.state is State.RUNNING else ""
-    return [
-        task.id[:SHORT],
-        task.state,
-        task.name,
-        task.type,
-        f"{done} ({left} left)" if left else done,
-        tables.number(task.progress.loss),
-        task.device,
-        tables.moment(task.created_at),
-    ]
-
-
-def _facts(task: Task) -> list[tuple[str, str]]:
-    p = task.progress
-    steps = f"step {p.step:,} of {p.total_steps:,}, {p.fraction:.0%}" if p.total_steps else ""
-    facts = [
-        ("Task", f"{task.id}  {task.name}"),
-        ("Type", task.type),
-        ("State", f"{task.state}{f', {task.waits_for}' if task.waits_for else ''}"),
-        ("Error", f"{task.error} {task.hint}".strip()),
-        ("Progress", steps),
-        ("Loss", tables.number(p.loss)),
-        ("Eval loss", tables.number(p.eval_loss)),
-        ("Speed", f"{tables.amount(p.tokens_per_second)} tokens/s" if p.tokens_per_second else ""),
-        ("Time left", tables.duration(p.seconds_left) if task.state is State.RUNNING else ""),
-        ("Device", task.device),
-        ("Attempt", str(task.attempt or "")),
-        ("Created", tables.moment(task.created_at)),
-        ("Started", tables.moment(task.started_at)),
-        ("Ended", tables.moment(task.ended_at)),
-        ("Repeats", task.parent_id),
-        ("Deleted", tables.moment(task.deleted_at)),
-        ("MLflow", "not up to date yet" if task.unsynced else ""),
-    ]
-    return [(label, text) for label, text in facts if text]
-
-
-def _checkpoint(version: Any) -> list[str]:
-    loss = f"loss {tables.number(version.loss)}" if version.loss is not None else ""
-    names = " ".join(version.aliases)
-    return [
-        f"models:/{version.name}/{version.version}",
-        f"step {version.step}",
-        loss,
-        tables.size(version.bytes),
-        names,
-    ]
-
-
-def _model_row(version: Any) -> list[str]:
-    return [
-        f"models:/{version.name}/{version.version}",
-        version.type,
-        str(version.step),
-        tables.number(version.loss),
-        tables.number(version.eval_loss),
-        tables.size(version.bytes),
-        version.task_id[:SHORT],
-        tables.moment(version.created_at),
-        " ".join(version.aliases),
-    ]
-
-
-def _indented(rows: list[list[str]]) -> str:
-    if not rows:
-        return ""
-    text = tables.table([""] * len(rows[0]), rows)
-    return "\n".join(f"  {line}" for line in text.splitlines()[1:])
-
-
-def _as_json(task: Task) -> dict[str, Any]:
-    return asdict(task) | {"progress": asdict(task.progress) | {"fraction": task.progress.fraction}}
 
 
 def _print_json(value: Any) -> int:

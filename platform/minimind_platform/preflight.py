@@ -8,6 +8,7 @@ floating-point operations, which can be off by a factor of three.
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,10 @@ from trainer.sizes import (
 )
 
 SHIPPED_TOKENIZER = Path(trainer.__file__).parent / "tokenizer" / "tokenizer.json"
-OPERATIONS_A_SECOND = {"cpu": 40e9, "cuda": 30e12}
-"""Rule of thumb; CPU measured with two cores and small models."""
+CPU_OPERATIONS, GPU_OPERATIONS = 20e9, 30e12
+"""Rules of thumb: floating-point operations a second of a core, measured with small models, and of a GPU."""
+MOST_CORES = 16
+"""More of them do not make small models faster."""
 ALIKE = 0.2
 """Largest relative difference of the parameters of tasks whose speeds are compared."""
 START_SECONDS = 8.0
@@ -115,4 +118,6 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
     length = min(
         plan.config.max_seq_len, max(1, plan.sample.tokens(plan.config.max_seq_len) // max(1, plan.sample.rows))
     )
-    return OPERATIONS_A_SECOND[kind] / flops_per_token(plan.sizes, length), ""
+    cores = min(MOST_CORES, os.cpu_count() or 1)
+    operations = GPU_OPERATIONS if kind == "cuda" else CPU_OPERATIONS * cores
+    return operations / flops_per_token(plan.sizes, length), ""

@@ -32,7 +32,9 @@ DEMO_SETTINGS = {
     "accumulation_steps": "1",
     "learning_rate": "2e-3",
     "max_seq_len": "256",
+    "epochs": "1",
 }
+"""The loss falls within a minute on two CPU cores, and the training ends within a few."""
 
 
 class Supervisor:

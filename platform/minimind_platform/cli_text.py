@@ -1,0 +1,109 @@
+"""Tasks and model versions as text for a terminal.
+
+print(table(TASK_HEADS, map(task_row, page.tasks)))
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from minimind_platform import tables
+from minimind_platform.tasks import State, Task
+from minimind_platform.views import ModelVersion, Preflight
+
+SHORT = 8
+"""Characters of an id that are shown."""
+TASK_HEADS = ("ID", "STATE", "NAME", "TYPE", "PROGRESS", "LOSS", "DEVICE", "CREATED")
+MODEL_HEADS = ("MODEL", "TYPE", "STEP", "LOSS", "EVAL", "SIZE", "TASK", "CREATED", "ALIASES")
+
+
+def takes(preflight: Preflight) -> str:
+    """What a training will take, in a sentence."""
+    source = f"as task {preflight.estimated_from[:SHORT]}" if preflight.estimated_from else "a rough guess"
+    return (
+        f"{tables.amount(preflight.parameters)} parameters, {preflight.rows:,} rows, "
+        f"{tables.amount(preflight.tokens)} tokens a pass, {preflight.steps:,} steps, "
+        f"about {tables.duration(preflight.seconds)} ({source}), {tables.size(preflight.disk_bytes)} of disk."
+    )
+
+
+def task_row(task: Task) -> list[str]:
+    """A task as a line of a list."""
+    done = f"{task.progress.fraction:.0%}" if task.progress.total_steps else ""
+    left = tables.duration(task.progress.seconds_left) if task.state is State.RUNNING else ""
+    return [
+        task.id[:SHORT],
+        task.state,
+        task.name,
+        task.type,
+        f"{done} ({left} left)" if left else done,
+        tables.number(task.progress.loss),
+        task.device,
+        tables.moment(task.created_at),
+    ]
+
+
+def facts(task: Task) -> list[tuple[str, str]]:
+    """What is known of a task, without what is empty."""
+    p = task.progress
+    steps = f"step {p.step:,} of {p.total_steps:,}, {p.fraction:.0%}" if p.total_steps else ""
+    facts = [
+        ("Task", f"{task.id}  {task.name}"),
+        ("Type", task.type),
+        ("State", f"{task.state}{f', {task.waits_for}' if task.waits_for else ''}"),
+        ("Error", f"{task.error} {task.hint}".strip()),
+        ("Progress", steps),
+        ("Loss", tables.number(p.loss)),
+        ("Eval loss", tables.number(p.eval_loss)),
+        ("Speed", f"{tables.amount(p.tokens_per_second)} tokens/s" if p.tokens_per_second else ""),
+        ("Time left", tables.duration(p.seconds_left) if task.state is State.RUNNING else ""),
+        ("Device", task.device),
+        ("Attempt", str(task.attempt or "")),
+        ("Created", tables.moment(task.created_at)),
+        ("Started", tables.moment(task.started_at)),
+        ("Ended", tables.moment(task.ended_at)),
+        ("Repeats", task.parent_id),
+        ("Deleted", tables.moment(task.deleted_at)),
+        ("MLflow", "not up to date yet" if task.unsynced else ""),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def checkpoint_row(version: ModelVersion) -> list[str]:
+    """A checkpoint under its task."""
+    loss = f"loss {tables.number(version.loss)}" if version.loss is not None else ""
+    names = " ".join(version.aliases)
+    return [
+        f"models:/{version.name}/{version.version}",
+        f"step {version.step}",
+        loss,
+        tables.size(version.bytes),
+        names,
+    ]
+
+
+def model_row(version: ModelVersion) -> list[str]:
+    """A version as a line of a list."""
+    return [
+        f"models:/{version.name}/{version.version}",
+        version.type,
+        str(version.step),
+        tables.number(version.loss),
+        tables.number(version.eval_loss),
+        tables.size(version.bytes),
+        version.task_id[:SHORT],
+        tables.moment(version.created_at),
+        " ".join(version.aliases),
+    ]
+
+
+def indented(rows: list[list[str]]) -> str:
+    """Rows as columns, two spaces in."""
+    if not rows:
+        return ""
+    text = tables.table([""] * len(rows[0]), rows)
+    return "\n".join(f"  {line}" for line in text.splitlines()[1:])
+
+
+def as_json(task: Task) -> dict[str, Any]:
+    """A task as JSON."""
+    return asdict(task) | {"progress": asdict(task.progress) | {"fraction": task.progress.fraction}}
