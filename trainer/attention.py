@@ -64,7 +64,8 @@ def packed_attention(
         key = key.repeat_interleave(groups, dim=1)
         value = value.repeat_interleave(groups, dim=1)
     dropout = dropout if module.training else 0.0
-    return _each_document(query, key, value, document_lengths or [query.shape[2]], scaling, dropout), None
+    lengths = document_lengths or [query.shape[2]]
+    return _each_document(query, key, value, lengths, scaling, dropout), None  # pyright: ignore[reportCallIssue]
 
 
 @torch.compiler.disable

@@ -1,5 +1,6 @@
 """A tiny model on tiny rows: everything real, nothing large."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,6 +11,15 @@ import numpy as np
 import pytest
 
 from trainer.configs import TrainConfig, parse_config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Models this small gain nothing from more, and lose much on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 class ListRows:

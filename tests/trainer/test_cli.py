@@ -15,10 +15,9 @@ from trainer.cli import main
 from trainer.configs import TRAINING_TYPES
 from trainer.names import ExitCode
 
-TINY = (
-    "--hidden_size 16 --num_hidden_layers 1 --num_attention_heads 2 --num_key_value_heads 1"
-    " --max_seq_len 64 --batch-size 4 --device cpu"
-).split()
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+SMALL = SIZES | {"max_seq_len": 64, "batch-size": 4, "device": "cpu"}
+TINY = [part for name, value in SMALL.items() for part in (f"--{name}", str(value))]
 TEXTS = [
     "The cat sat on the mat and looked at the rain.",
     "今天天气很好，我们去公园散步。",
