@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from minimind_platform.datasets import DataFiles
-from minimind_platform.errors import NotFoundError, PathError, PlatformError, Problem, SettingsError
+from minimind_platform.errors import (
+    NotFoundError,
+    PathError,
+    PlatformError,
+    Problem,
+    SettingsError,
+    TrackingUnavailableError,
+)
 from minimind_platform.paths import Paths
 from minimind_platform.preflight import Plan, model_sizes, tokenizer_file
 from minimind_platform.weights import Base, Weights
@@ -34,6 +41,8 @@ class Checked:
     data: Path | None = None
     base: Base | None = None
     given: TrainConfig | None = None
+    unavailable: TrackingUnavailableError | None = None
+    """The base is a registered model, and the registry does not answer."""
 
 
 class Checks:
@@ -46,11 +55,7 @@ class Checks:
         self._out = out_dir
 
     def run(self, type_name: str, values: dict[str, Any]) -> Checked:
-        """Check everything and collect all problems.
-
-        Raises:
-            TrackingUnavailableError: the base is a registered model and the registry does not answer.
-        """
+        """Check everything and collect all problems."""
         checked = Checked()
         try:
             checked.given = parse_config(type_name, values)
@@ -122,6 +127,8 @@ class Checks:
             changes["from_weight"] = checked.base.setting
         except (NotFoundError, PathError) as error:
             checked.problems.append(_path_problem("from_weight", given.from_weight, error))
+        except TrackingUnavailableError as error:
+            checked.unavailable = error
 
     @staticmethod
     def _take_sizes(checked: Checked, named: set[str], changes: dict[str, Any]) -> None:

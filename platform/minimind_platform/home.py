@@ -67,7 +67,10 @@ def only_platform(settings: Settings) -> Iterator[None]:
         ports = {"port": settings.port, "tracking_port": settings.tracking_port}
         json.dump({"pid": os.getpid(), "address": address(settings), **ports}, file)
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)  # the number of this process may be another program's one day
 
 
 def as_running(settings: Settings) -> Settings:

@@ -55,11 +55,12 @@ class Models:
             raise NotFoundError(f"There is no version {version} of model {name}.") from None
         scheme, _, rest = found.get("source", "").partition("runs:/")
         run_id, _, inside = rest.partition("/")
-        if scheme or not run_id or not inside or ".." in Path(inside).parts or not run_id.isalnum():
+        if scheme or not inside or not run_id.isalnum():
             return None
-        linked = self._settings.artifacts_dir.glob(f"*/{run_id}/artifacts")
-        candidates = [folder / inside for folder in linked] + [self._settings.task_dir(run_id) / inside]
-        return next((folder for folder in candidates if folder.is_dir()), None)
+        tops = [*self._settings.artifacts_dir.glob(f"*/{run_id}/artifacts"), self._settings.task_dir(run_id)]
+        # Whoever registers a version chooses this text, so it must not lead out of the run's own folders.
+        found = ((top.resolve(), (top / inside).resolve()) for top in tops)
+        return next((path for top, path in found if path.is_relative_to(top) and path.is_dir()), None)
 
     def _versions(self, condition: str | None) -> list[ModelVersion]:
         order = "creation_timestamp DESC"

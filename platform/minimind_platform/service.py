@@ -25,7 +25,6 @@ from minimind_platform.errors import (
     PlatformError,
     Problem,
     SettingsError,
-    TrackingUnavailableError,
 )
 from minimind_platform.home import as_running
 from minimind_platform.logs import read_log
@@ -82,12 +81,10 @@ class Platform:
 
     def check(self, type: str, values: dict[str, Any]) -> Check:  # noqa: A002
         """What is wrong with settings, and what they would take. Bad values never raise."""
-        try:
-            checked = self._checks.run(type, values)
-        except TrackingUnavailableError as error:
-            return Check(
-                [Problem("from_weight", "tracking_unavailable", f"{error.message} {error.hint}".strip())], None
-            )
+        checked = self._checks.run(type, values)
+        if away := checked.unavailable:
+            message = f"{away.message} {away.hint}".strip()
+            checked.problems.append(Problem("from_weight", "tracking_unavailable", message))
         try:
             plan = self._checks.plan(checked)
             preflight = estimate(plan, self._measured()) if plan else None
@@ -125,6 +122,8 @@ class Platform:
         problems = checked.problems + _label_problems(name, priority, key)
         if problems or checked.config is None:
             raise SettingsError(problems)
+        if checked.unavailable:
+            raise checked.unavailable
         return self._submits.make(checked.config, name=name.strip(), priority=priority, key=key, parent_id=parent_id)
 
     def tasks(

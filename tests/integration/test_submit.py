@@ -186,6 +186,18 @@ def test_versions_of_models_with_tags_aliases_and_files(platform, mlflow):
         platform.version_files(name, 2)
 
 
+@pytest.mark.parametrize("inside", ["/etc", "../../..", "checkpoints/../../../../../../etc", "checkpoints/leak"])
+def test_a_version_cannot_lead_out_of_its_run(platform, monkeypatch, inside):
+    task = platform.submit("pretrain", VALUES)
+    folder = platform.settings.task_dir(task.id) / "checkpoints"
+    folder.mkdir()
+    (folder / "leak").symlink_to("/etc")
+    version = {"model_version": {"source": f"runs:/{task.id}/{inside}"}}
+    monkeypatch.setattr(platform._tracking, "get", lambda *_, **__: version)
+    with pytest.raises(NotFoundError):
+        platform.version_files("m", 1)
+
+
 def test_the_link_leads_to_the_charts_of_the_run(platform):
     task = platform.submit("pretrain", VALUES)
     expected = f"/mlflow/#/experiments/{task.experiment_id}/runs/{task.id}/model-metrics?workflowType=machine_learning"

@@ -119,6 +119,13 @@ def test_sizes_come_from_the_base_folder(platform):
     assert "hidden_size" in problems(platform, "pretrain", values | {"hidden_size": 96})
 
 
+def test_other_problems_are_told_while_the_registry_is_away(platform):
+    values = {"data_path": "none.jsonl", "from_weight": "models:/m/1"}
+    assert {"data_path", "from_weight"} == set(problems(platform, "pretrain", values))
+    with pytest.raises(TrackingUnavailableError):
+        platform.submit("pretrain", values | {"data_path": "p.jsonl"})
+
+
 def test_submit_says_all_problems(platform):
     with pytest.raises(SettingsError) as caught:
         platform.submit("pretrain", {"data_path": "none.jsonl", "epochs": 0}, name="x" * 101)
