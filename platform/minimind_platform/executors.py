@@ -69,8 +69,8 @@ class Ending:
     signal: int | None = None
     killed: bool = False
     """Killed because it took longer to stop than the grace."""
-    last_line: str = ""
-    """Last line of its log: of a Python program that crashed, the exception."""
+    last_words: str = ""
+    """From its log: the exception of a Python program that crashed, else the last line."""
     rebooted: bool = False
     """The machine was started again since."""
 

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,8 @@ from minimind_platform.executors import Ending, LaunchSpec, Seen
 from minimind_platform.settings import Settings
 from trainer.names import Env, Outcome, TaskFile
 
-LOG_TAIL = 8192
+LOG_TAIL = 32_768
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PASSED_ON = {"PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"}
 PASSED_ON |= {"REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 PASSED_ON_PREFIXES = ("LANG", "LC_", "XDG_", "SSL_CERT_", "MINIMIND_", "MLFLOW_", "HF_", "TORCH", "PYTORCH_", "NCCL_")
@@ -130,7 +132,7 @@ class LocalExecutor:
             rc=exit_record.get("rc"),
             signal=exit_record.get("signal"),
             killed=bool(exit_record.get("killed")),
-            last_line=last_line(folder.parent / TaskFile.LOG),
+            last_words=last_words(folder.parent / TaskFile.LOG),
             rebooted=bool(proc) and proc.get("boot_id") != runner.boot_id(),
         )
 
@@ -165,6 +167,7 @@ class LocalExecutor:
             "CUDA_VISIBLE_DEVICES": devices.visible_devices(spec.device),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_LOGGING_LEVEL": "WARNING",  # the log is about the training
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -191,15 +194,18 @@ def strays(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def last_line(log: Path) -> str:
-    """Last line of a log that is not empty; "" if there is none."""
+def last_words(log: Path) -> str:
+    """Why a program says it ended: the exception of the last traceback in its log, else the last line; "" if none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
-            lines = file.read().decode("utf-8", errors="replace").splitlines()
+            text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:500]
+    _, traceback, after = ANSI.sub("", text).rpartition("Traceback (most recent call last):\n")
+    lines = [line for line in after.splitlines() if line.strip()]
+    exception = next((line for line in lines if not line.startswith(" ")), "") if traceback else ""
+    return (exception or (lines[-1] if lines else "")).strip()[:500]
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from minimind_platform.errors import NotFoundError, PlatformError, TrackingUnavailableError
+from minimind_platform.replay import replay
 from minimind_platform.settings import Settings
 from minimind_platform.store import Store
 from minimind_platform.tasks import RUN_STATUS, Task
 from minimind_platform.tracking_client import TrackingClient
-from trainer.configs import config_class
 from trainer.names import Tag
 
 log = logging.getLogger(__name__)
@@ -57,22 +57,11 @@ class MlflowMirror:
         if run["info"].get("lifecycle_stage") == "deleted":
             raise RunDeletedError
         if task.ended:
-            self._replay(task)
+            replay(task, self._settings)
         tags = {Tag.STATE: task.state.value, Tag.ATTEMPT: str(task.attempt)}
         self._tracking.post("runs/log-batch", run_id=task.id, tags=[{"key": k, "value": v} for k, v in tags.items()])
         end = {"end_time": int(task.ended_at * 1000)} if task.ended and task.ended_at else {}
         self._tracking.post("runs/update", run_id=task.id, status=RUN_STATUS[task.state].value, **end)
-
-    def _replay(self, task: Task) -> None:
-        from trainer.uploads import Uploader
-
-        folder = self._settings.task_dir(task.id)
-        if not folder.is_dir():  # its files were removed by hand; the end can be told all the same
-            return
-        artifacts = None if self._settings.tracking_uri else self._settings.artifacts_dir
-        name = config_class(task.type).model_validate(task.config).registered_name
-        uri = self._settings.tracking
-        Uploader.for_task(folder, task.id, uri, artifacts, name, task.experiment_id).finish()
 
 
 class Reconciler(threading.Thread):

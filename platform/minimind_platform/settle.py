@@ -101,7 +101,7 @@ def _without_a_word(ending: Ending) -> Verdict:
     if ending.rc is None:
         return Verdict(State.LOST, "lost with its process")
     error_class = ErrorClass.SETTINGS if ending.rc == ExitCode.BAD_INPUT else ErrorClass.INTERNAL
-    return _failed(ending.last_line or f"The trainer ended with exit code {ending.rc}.", error_class, SEE_LOG)
+    return _failed(ending.last_words or f"The trainer ended with exit code {ending.rc}.", error_class, SEE_LOG)
 
 
 def _failed(error: str, error_class: str, hint: str) -> Verdict:

@@ -50,7 +50,7 @@ def test_an_attempt_runs_and_its_ending_can_be_read(settings):
     wait_for(executor, attempt.token, Seen.RUNNING)
     wait_for(executor, attempt.token, Seen.ENDED)
     ending = executor.ending(attempt.token)
-    assert (ending.rc, ending.signal, ending.outcome, ending.last_line) == (3, None, None, "oops")
+    assert (ending.rc, ending.signal, ending.outcome, ending.last_words) == (3, None, None, "oops")
 
 
 def test_what_the_trainer_says_is_part_of_the_ending(settings):
@@ -225,7 +225,17 @@ def test_a_machine_without_a_driver_has_cpu_slots(monkeypatch):
     devices.gpus.cache_clear()
 
 
-def test_the_last_line_of_a_log_skips_empty_ones(tmp_path):
-    (tmp_path / "log.txt").write_text("Traceback\nValueError: no\n\n \n")
-    assert local_executor.last_line(tmp_path / "log.txt") == "ValueError: no"
-    assert local_executor.last_line(tmp_path / "none.txt") == ""
+CRASH = """step 3
+Traceback (most recent call last):
+  File "train.py", line 3, in <module>
+    raise ValueError("no")
+ValueError: \x1b[31mno\x1b[0m
+and more about it
+"""
+
+
+@pytest.mark.parametrize(("text", "words"), [(CRASH, "ValueError: no"), ("step 3\nKilled\n\n \n", "Killed"), ("", "")])
+def test_the_last_words_of_a_log_are_the_exception_or_the_last_line(tmp_path, text, words):
+    (tmp_path / "log.txt").write_text(text)
+    assert local_executor.last_words(tmp_path / "log.txt") == words
+    assert local_executor.last_words(tmp_path / "none.txt") == ""

@@ -1,0 +1,100 @@
+import json
+import time
+
+import pytest
+
+from minimind_platform.executors import Ending
+from minimind_platform.progress import ProgressReader
+from minimind_platform.rows import Retries
+from minimind_platform.settle import Rules, after_loss, judge
+from minimind_platform.store import Waiting
+from minimind_platform.tasks import State
+from minimind_platform.waits import explain
+from trainer.names import Outcome
+
+FINISHED, FAILED, STOPPED = Ending(Outcome.FINISHED), Ending(Outcome.FAILED, error="no"), Ending(Outcome.STOPPED)
+
+
+@pytest.mark.parametrize(
+    ("state", "ending", "to", "words"),
+    [
+        (State.RUNNING, FINISHED, State.FINISHED, "to its end"),
+        (State.STOPPING, FINISHED, State.FINISHED, "to its end"),
+        (State.RUNNING, FAILED, State.FAILED, "no"),
+        (State.STOPPING, FAILED, State.STOPPED, "no"),
+        (State.STOPPING, STOPPED, State.STOPPED, "saving a checkpoint"),
+        (State.STOPPING, Ending(rc=137, signal=9, killed=True), State.STOPPED, "grace"),
+        (State.STOPPING, Ending(), State.STOPPED, "before it could save"),
+        (State.RUNNING, STOPPED, State.LOST, "from outside"),
+        (State.RUNNING, Ending(rc=137, signal=9), State.LOST, "memory"),
+        (State.RUNNING, Ending(rc=137), State.LOST, "memory"),
+        (State.RUNNING, Ending(rc=143, signal=15), State.LOST, "SIGTERM"),
+        (State.RUNNING, Ending(), State.LOST, "lost with its process"),
+        (State.RUNNING, Ending(rebooted=True), State.LOST, "restarted"),
+        (State.RUNNING, Ending(rc=139, signal=11), State.FAILED, "SIGSEGV"),
+        (State.RUNNING, Ending(rc=1, last_words="KeyError: 'x'"), State.FAILED, "KeyError: 'x'"),
+        (State.RUNNING, Ending(rc=0), State.FAILED, "exit code 0"),
+        (State.STARTING, Ending(rc=2, last_words="no such file"), State.FAILED, "no such file"),
+    ],
+)
+def test_what_becomes_of_a_task(state, ending, to, words):
+    verdict = judge(state, ending)
+    assert verdict.to is to
+    assert words in verdict.reason
+
+
+def test_pauses_double_up_to_ten_minutes():
+    for restarts, seconds in ((0, 15), (1, 30), (2, 60), (9, 600)):
+        verdict = after_loss(Retries(restarts, 0, 5), 6, "lost", Rules(max_restarts=10))
+        assert verdict.to is State.QUEUED
+        assert verdict.changes == {"restarts": restarts + 1, "fruitless": 0}
+        assert 0.8 * seconds <= verdict.pause <= 1.2 * seconds
+
+
+def test_a_task_that_gets_nowhere_is_given_up():
+    assert after_loss(Retries(0, 0, 5), 5, "lost", Rules()).changes["fruitless"] == 1
+    assert after_loss(Retries(1, 1, 5), 5, "lost", Rules()).to is State.FAILED
+    assert after_loss(Retries(3, 0, 5), 9, "lost", Rules(max_restarts=3)).to is State.FAILED
+    assert after_loss(Retries(0, 0, 5), 9, "lost", Rules(max_restarts=0)).to is State.FAILED
+
+
+def test_progress_follows_the_spool_over_attempts_and_torn_lines(tmp_path):
+    reader = ProgressReader(tmp_path)
+    assert reader.read().step == 0
+    records = [
+        {"kind": "begin", "t": 0, "attempt": 1, "step": 0, "total_steps": 100, "epochs": 2},
+        {"kind": "metrics", "t": 5_000, "step": 10, "values": {"train/loss": 3.0, "train/epoch": 0.2}},
+        {"kind": "metrics", "t": 5_100, "step": 10, "values": {"eval/loss": 4.0}},
+        {"kind": "metrics", "t": 5_200, "step": 10, "values": {"train/loss": None, "train/epoch": None}},
+        {"kind": "begin", "t": 60_000, "attempt": 2, "step": 10, "total_steps": 100, "epochs": 2},
+        {"kind": "metrics", "t": 70_000, "step": 20, "values": {"train/loss": 2.0}},
+    ]
+    with (tmp_path / "metrics.jsonl").open("w") as spool:
+        for record in records:
+            line = json.dumps(record) + "\n"
+            spool.write(line[:10])
+            spool.flush()
+            reader.read()
+            spool.write(line[10:])
+            spool.flush()
+        spool.write("not json\n")
+    progress = reader.read()
+    assert (progress.step, progress.loss, progress.eval_loss, progress.epoch) == (20, 2.0, 4.0, 0.2)
+    assert progress.seconds_left == 80.0  # 80 steps at the one step a second of this attempt
+    assert ProgressReader(tmp_path).read() == progress
+
+
+def test_waiting_is_explained():
+    slots = {"cpu": ["cpu:0", "cpu:1"]}
+    line = [Waiting(str(n), f"task {n}", "auto", 0.0, "") for n in range(3)]
+    line += [Waiting("later", "later", "cpu", 112.0, ""), Waiting("soon", "soon", "cpu", 103.5, "")]
+    line += [Waiting("gpu", "gpu", "cuda:3", 0.0, "")]
+    assert explain(line, slots, {"cpu:0": "a", "cpu:1": "b"}, now=100.0) == {
+        "0": "waits for cpu:0 or cpu:1, held by a and b",
+        "1": "position 2 in the queue",
+        "2": "position 3 in the queue",
+        "later": "next try in 15 s",
+        "soon": "next try in 4 s",
+        "gpu": "waits for cuda:3, which this machine does not have",
+    }
+    assert explain(line[:1], slots, {"cpu:0": "a"}, now=time.time()) == {"0": ""}
