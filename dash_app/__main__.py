@@ -24,9 +24,9 @@ def main() -> int:
         return 2
 
     import uvicorn
-    from minimind_platform import Platform
 
     from dash_app.app import create_app
+    from minimind_platform import Platform
 
     uvicorn.run(
         create_app(Platform(settings)),

@@ -1,6 +1,6 @@
 """The whole web application around one `Platform`.
 
-    app = create_app(Platform())      # an ASGI application, for uvicorn
+app = create_app(Platform())      # an ASGI application, for uvicorn
 """
 
 from typing import TYPE_CHECKING
@@ -36,9 +36,7 @@ def create_app(platform: "Platform") -> FastAPI:
     _add_small_routes(app)
     ui = create_ui(platform)
     app.mount("/", Statics(WSGIMiddleware(ui.server, workers=WEB_THREADS)))  # type: ignore[arg-type]
-    app.add_middleware(
-        Guard, allowed_hosts=platform.settings.allowed_hosts, script_hashes=tuple(ui.csp_hashes())
-    )
+    app.add_middleware(Guard, allowed_hosts=platform.settings.allowed_hosts, script_hashes=tuple(ui.csp_hashes()))
     return app
 
 

@@ -4,28 +4,36 @@ from typing import Any
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
-from minimind_platform.tasks import State
 
 from dash_app.texts import Texts
+from minimind_platform.tasks import State
+
+
+def attributes(**values: str) -> dict[str, Any]:
+    """HTML attributes with a hyphen in their name: `aria_label` is written for `aria-label`."""
+    return {name.replace("_", "-"): value for name, value in values.items()}
 
 
 def icon(name: str) -> html.I:
     """An icon of assets/20-icons.css, only for the eye."""
-    return html.I(className=f"bi bi-{name}", **{"aria-hidden": "true"})
+    return html.I(className=f"bi bi-{name}", **attributes(aria_hidden="true"))
 
 
 def pill(state: State, t: Texts, id: str | None = None) -> html.Span:  # noqa: A002 - Dash's word
     """A state in its colour."""
-    extra = {"id": id} if id else {}
-    return html.Span(t(f"js.state.{state}"), className="pill", **{"data-state": str(state)}, **extra)
+    extra: dict[str, Any] = {"id": id} if id else {}
+    return html.Span(t(f"js.state.{state}"), className="pill", **attributes(data_state=str(state)), **extra)
 
 
 def page_head(title: Any, subtitle: Any = None, actions: Any = None) -> html.Header:
     """Title of a page with its actions on the right."""
-    left = [html.H1(title, tabIndex="-1", id="page-heading")]
+    left: list[Any] = [html.H1(title, tabIndex="-1", id="page-heading")]
     if subtitle:
         left.append(html.P(subtitle, className="sub"))
-    return html.Header([html.Div(left, className="head-text"), html.Div(actions or [], className="head-actions")], className="page-head")
+    return html.Header(
+        [html.Div(left, className="head-text"), html.Div(actions or [], className="head-actions")],
+        className="page-head",
+    )
 
 
 def link_button(label: str, href: str, icon_name: str = "", style: str = "quiet", **extra: Any) -> dcc.Link:
@@ -46,9 +54,10 @@ def notice(icon_name: str, children: Any, kind: str = "warn", **extra: Any) -> h
     return html.Div([icon(icon_name), html.Div(children)], className=f"notice notice-{kind}", **extra)
 
 
-def moment(at: float | None) -> html.Time | str:
-    """A time; the browser writes it relative, in its own time zone, with the exact one as title."""
-    return html.Time("", **{"data-at": str(at)}) if at else "–"
+def moment(at: float | None, exact: bool = False) -> html.Time | str:
+    """A time; the browser writes it relative or exact, in its own time zone, with the exact one as title."""
+    extra = attributes(data_exact="yes") if exact else {}
+    return html.Time("", **attributes(data_at=str(at)), **extra) if at else "–"
 
 
 def card(title: Any, children: Any, hint: str = "", tools: Any = None, **extra: Any) -> html.Section:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response, StreamingResponse
-from minimind_platform.errors import NotFoundError
 
 from dash_app.views import answer
+from minimind_platform.errors import NotFoundError
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
@@ -33,9 +33,7 @@ def download_router(platform: "Platform") -> APIRouter:
         folder = platform.version_files(name, version)
         if not file:
             headers = {"Content-Disposition": f'attachment; filename="{name}-{version}.zip"'}
-            return StreamingResponse(
-                zipped(folder, f"{name}-{version}"), media_type="application/zip", headers=headers
-            )
+            return StreamingResponse(zipped(folder, f"{name}-{version}"), media_type="application/zip", headers=headers)
         if file not in {str(path) for path in files_of(folder)}:
             raise NotFoundError(f"Version {version} of {name} has no file {file!r}.")
         path = folder / file
@@ -53,9 +51,7 @@ def files_of(folder: Path) -> list[Path]:
     """The files of a folder, relative to it. Links that lead out of it are left out."""
     root = folder.resolve()
     return sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.is_file() and path.resolve().is_relative_to(root)
+        path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(root)
     )
 
 

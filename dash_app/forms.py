@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("data", "model", "training", "runtime", "output")
 WIDE_KINDS = frozenset({"dataset", "weight"})
-INPUT_MODES = {"int": "numeric", "float": "decimal"}
+INPUT_MODES: dict[str, Any] = {"int": "numeric", "float": "decimal"}
 INTO_CONFIG_ONLY = frozenset({"save_dir"})
 """The platform decides where a task's files go, so nobody is asked."""
 
@@ -62,7 +62,9 @@ def switched_values(types: Types, before: str, after: str, values: Mapping[str, 
     return new | kept
 
 
-def groups(types: Types, chosen: str, values: Mapping[str, Any], devices: list[str], extras: Mapping[str, Any], t: Texts) -> list[Any]:
+def groups(
+    types: Types, chosen: str, values: Mapping[str, Any], devices: list[str], extras: Mapping[str, Any], t: Texts
+) -> list[Any]:
     """The form's cards.
 
     Args:
@@ -76,13 +78,23 @@ def groups(types: Types, chosen: str, values: Mapping[str, Any], devices: list[s
     cards = []
     for group in GROUPS:
         inside = [field for field in fields.values() if field.group == group]
-        plain = [_entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t) for f in inside if not f.advanced]
-        folded = [_entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t) for f in inside if f.advanced]
+        plain = [
+            _entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t)
+            for f in inside
+            if not f.advanced
+        ]
+        folded = [
+            _entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t) for f in inside if f.advanced
+        ]
         body: list[Any] = [extras[f"group-{group}"]] if f"group-{group}" in extras else []
         if plain:
             body.append(html.Div(plain, className="fields"))
         if folded:
-            changed = any(f.advanced and values.get(f.name) != form_value(f, shown[f.name].default) for f in inside if f.name in shown)
+            changed = any(
+                f.advanced and values.get(f.name) != form_value(f, shown[f.name].default)
+                for f in inside
+                if f.name in shown
+            )
             body.append(_fold(group, folded, changed, t))
         cards.append(card(t(f"group.{group}"), body, hint=t(f"group.{group}.hint"), id=f"group-{group}"))
     return cards
@@ -97,10 +109,9 @@ def _fold(group: str, entries: list[Any], is_open: bool, t: Texts) -> html.Detai
 def _entry(field: "ConfigField", shown: bool, value: Any, devices: list[str], extra: Any, t: Texts) -> html.Div:
     """One setting: label, its real name, input, help and the place of its error."""
     name = field.name
-    label = dbc.Label([t.label(name), html.Code(name)], html_for=f"field-{name}")
-    if field.required:
-        label.children.insert(1, html.Span(t("new.required"), className="required"))
-    limits = field.range_text if field.kind in ("int", "float") else ""
+    required = html.Span(t("new.required"), className="required") if field.required else None
+    label = dbc.Label([t.label(name), required, html.Code(name)], html_for=f"field-{name}")
+    limits = _limits(field)
     help_text = [t.help(field)] + ([html.Span(t("new.allowed", range=limits), className="range")] if limits else [])
     return html.Div(
         [
@@ -114,6 +125,15 @@ def _entry(field: "ConfigField", shown: bool, value: Any, devices: list[str], ex
         className=f"field field-{field.kind}" + (" field-wide" if field.kind in WIDE_KINDS else ""),
         hidden=not shown,
     )
+
+
+def _limits(field: "ConfigField") -> str:
+    """The allowed numbers: `8 – 32,768`, or as the field itself writes them."""
+    if field.kind not in ("int", "float"):
+        return ""
+    if field.minimum is None or field.maximum is None or field.exclusive_minimum or field.exclusive_maximum:
+        return field.range_text
+    return f"{field.minimum:,g} – {field.maximum:,.10g}"
 
 
 def _input(field: "ConfigField", value: Any, devices: list[str], t: Texts) -> Any:

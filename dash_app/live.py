@@ -3,10 +3,9 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from dash_app.views import task_view
 from minimind_platform import Metric
 from minimind_platform.errors import PlatformError, TrackingUnavailableError
-
-from dash_app.views import task_view
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
@@ -56,7 +55,9 @@ def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[s
 def _parse_since(text: str) -> dict[str, int]:
     """By metric; the page says `loss:120`, scripts may say `train/loss:120` or send JSON."""
     try:
-        pairs = json.loads(text) if text.startswith("{") else dict(part.rsplit(":", 1) for part in text.split(",") if part)
+        pairs = (
+            json.loads(text) if text.startswith("{") else dict(part.rsplit(":", 1) for part in text.split(",") if part)
+        )
         return {CURVES.get(key, key): int(step) for key, step in pairs.items()}
     except (ValueError, TypeError, AttributeError):
         raise PlatformError(f"since must look like loss:120,eval_loss:100, got {text!r}.") from None

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from dash import html
-from minimind_platform.errors import TrackingUnavailableError
 
 from dash_app import formats
-from dash_app.components import icon, moment
+from dash_app.components import attributes, icon, moment
 from dash_app.texts import Texts
+from minimind_platform.errors import TrackingUnavailableError
 
 if TYPE_CHECKING:
     from minimind_platform import Dataset, ModelVersion, Platform
@@ -25,7 +25,7 @@ def datasets(platform: "Platform", type_name: str, t: Texts) -> Any:
 
 def weights(platform: "Platform", t: Texts) -> Any:
     """No weights, registered versions, and weight files in out/."""
-    picks = [_pick("from_weight", "none", t("new.weight_none"), [t("new.weight_none_hint")])]
+    picks: list[Any] = [_pick("from_weight", "none", t("new.weight_none"), [t("new.weight_none_hint")])]
     try:
         picks += [_version(version, t) for version in platform.models()]
     except TrackingUnavailableError:
@@ -64,13 +64,13 @@ def _pick(field: str, value: str, title: str, facts: list[Any], badge: str = "",
     return html.Button(
         [
             html.Span(title, className="pick-title"),
-            html.Span(badge, className="tag", **{"data-tag": badge}) if badge else None,
+            html.Span(badge, className="tag", **attributes(data_tag=badge)) if badge else None,
             html.Span(line, className="pick-facts"),
         ],
         className="pick" if fits else "pick pick-other",
-        **{"data-pick": field, "data-value": value, "type": "button"},  # type: ignore[arg-type]
+        **attributes(data_pick=field, data_value=value, type="button"),  # type: ignore[arg-type]
     )
 
 
 def _list(field: str, label: str, picks: list[Any]) -> html.Div:
-    return html.Div(picks, className="picks", role="group", id=f"picks-{field}", **{"aria-label": label})
+    return html.Div(picks, className="picks", role="group", id=f"picks-{field}", **attributes(aria_label=label))

@@ -11,7 +11,16 @@ from dash_app.guard import MLFLOW_PREFIX
 from dash_app.texts import pick_texts
 
 HOP_HEADERS = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 NOT_FORWARDED = HOP_HEADERS | {"host", "origin", "referer"}
 """MLflow checks host and origin itself and knows nothing of ours; the guard has checked them already."""

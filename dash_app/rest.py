@@ -7,11 +7,15 @@ The description in OpenAPI's format is at `/api/openapi.json`.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, Field
+
+from dash_app.live import live_delta
+from dash_app.views import answer, plain, task_view
 from minimind_platform.errors import (
     ConflictError,
     NotFoundError,
@@ -21,10 +25,6 @@ from minimind_platform.errors import (
     TrainerError,
 )
 from minimind_platform.tasks import State, Task
-from pydantic import BaseModel, Field
-
-from dash_app.live import live_delta
-from dash_app.views import answer, plain, task_view
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
@@ -108,8 +108,8 @@ def rest_router(platform: "Platform") -> APIRouter:
 def _add_task_routes(router: APIRouter, platform: "Platform") -> None:
     @router.get("/tasks", tags=["tasks"])
     def tasks(
-        state: list[State] = Query([]),
-        type: list[str] = Query([]),  # noqa: A002 - the name in the URL
+        state: Annotated[list[State], Query()] = [],  # noqa: B006 - FastAPI copies it
+        type: Annotated[list[str], Query()] = [],  # noqa: A002, B006 - the name in the URL
         q: str = "",
         deleted: bool = False,
         limit: int = Query(50, ge=1, le=PAGE_LIMIT),

@@ -78,8 +78,10 @@ class Statics:
             elif message["type"] == "http.response.body":
                 body.extend(message.get("body", b""))
 
-        plain = [(k, v) for k, v in scope["headers"] if not k.startswith(b"if-") and k not in (b"range", b"accept-encoding")]
-        await self.app(scope | {"headers": plain}, receive, take)
+        plain = [
+            (k, v) for k, v in scope["headers"] if not k.startswith(b"if-") and k not in (b"range", b"accept-encoding")
+        ]
+        await self.app({**scope, "headers": plain}, receive, take)
         return start[0]["status"], Headers(raw=start[0]["headers"]).get("content-type", "").encode(), bytes(body)
 
 

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 import dash_bootstrap_components as dbc
 import flask
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
-from minimind_platform.errors import NotFoundError
 
-from dash_app.components import empty, icon, link_button
+from dash_app.components import attributes, empty, icon, link_button
 from dash_app.pages import models, new_task, task, tasks
 from dash_app.texts import LANGUAGES, Texts, pick_texts
+from minimind_platform.errors import NotFoundError
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
@@ -36,11 +36,17 @@ INDEX = """<!DOCTYPE html>
 {css}
 </head>
 <body>
-<div id="react-entry-point"><div class="_dash-loading"><img src="/assets/logo.svg" alt="" width="40" height="40"></div></div>
+<div id="react-entry-point">
+<div class="_dash-loading"><img src="/assets/logo.svg" alt="" width="40" height="40"></div>
+</div>
 <footer>{config}{scripts}{renderer}</footer>
 </body>
 </html>"""
-NAVIGATION = (("nav.new", "/new", "plus-circle"), ("nav.tasks", "/tasks", "list-task"), ("nav.models", "/models", "box-seam"))
+NAVIGATION = (
+    ("nav.new", "/new", "plus-circle"),
+    ("nav.tasks", "/tasks", "list-task"),
+    ("nav.models", "/models", "box-seam"),
+)
 
 
 class _Ui(Dash):
@@ -76,7 +82,7 @@ def create_ui(platform: "Platform") -> Dash:
         query = {key: values[0] for key, values in parse_qs((search or "").lstrip("?")).items()}
         content = page_for(platform, path or "/", query, current_texts())
         token = uuid.uuid4().hex  # so that scripts and React take it for a new page, also of the same kind
-        return html.Div(content, key=token, **{"data-page-token": token})
+        return html.Div(content, key=token, **attributes(data_page_token=token))
 
     ui.clientside_callback(
         ClientsideFunction("minimind", "pageShown"), Input("page", "children"), prevent_initial_call=True
@@ -104,7 +110,9 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
             return task.layout(platform, task_id, t)
         except NotFoundError:
             text = t("task.not_found_hint", id=task_id)
-            return empty("search", t("task.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary"))
+            return empty(
+                "search", t("task.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary")
+            )
     text = t("page.not_found_hint", path=path)
     return empty("search", t("page.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary"))
 
@@ -134,11 +142,11 @@ def _frame(t: Texts) -> html.Div:
     return html.Div(
         [
             dcc.Location(id="url"),
-            html.Div(id="texts", hidden=True, **{"data-texts": json.dumps(scripts), "data-lang": t.html_lang}),
+            html.Div(id="texts", hidden=True, **attributes(data_texts=json.dumps(scripts), data_lang=t.html_lang)),
             html.A(t("skip"), href="#page", className="skip-link"),
             _sidebar(t),
             html.Main(html.Div(className="page-wait"), id="page", tabIndex="-1"),
-            html.Div(id="toasts", role="status", **{"aria-live": "polite"}),
+            html.Div(id="toasts", role="status", **attributes(aria_live="polite")),
         ],
         id="frame",
     )
@@ -158,10 +166,17 @@ def _sidebar(t: Texts) -> html.Div:
         className="nav-link nav-out",
         title=t("opens_new_tab"),
     )
-    brand = dcc.Link([html.Img(src="/assets/logo.svg", alt=""), html.Span(t("product"))], href="/tasks", className="brand")
+    brand = dcc.Link(
+        [html.Img(src="/assets/logo.svg", alt=""), html.Span(t("product"))], href="/tasks", className="brand"
+    )
     tools = html.Div(
         [
-            html.Button(icon("circle-half"), id="theme-toggle", className="btn btn-quiet btn-icon", **{"aria-label": t("theme.label")}),
+            html.Button(
+                icon("circle-half"),
+                id="theme-toggle",
+                className="btn btn-quiet btn-icon",
+                **attributes(aria_label=t("theme.label")),
+            ),
             html.A(
                 t("language.other"),
                 id="language-link",
@@ -173,5 +188,5 @@ def _sidebar(t: Texts) -> html.Div:
         ],
         className="side-tools",
     )
-    nav = html.Nav([*links, mlflow], className="side-nav", **{"aria-label": t("nav.label")})
+    nav = html.Nav([*links, mlflow], className="side-nav", **attributes(aria_label=t("nav.label")))
     return html.Div([brand, nav, tools], className="sidebar")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.responses import JSONResponse
+
 from minimind_platform.tasks import ENDED, Task
 
 

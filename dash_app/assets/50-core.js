@@ -58,7 +58,7 @@ window.mm = (function () {
   function moments(root) {
     for (const element of root.querySelectorAll("time[data-at]")) {
       const at = Number(element.dataset.at);
-      setText(element, ago(at));
+      setText(element, element.dataset.exact ? exact(at) : ago(at));
       if (!element.title) { element.title = exact(at); element.dateTime = new Date(at * 1000).toISOString(); }
     }
   }

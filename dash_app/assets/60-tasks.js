@@ -17,7 +17,7 @@
     };
     showFilters(page);
     page.search.addEventListener("input", debounce(() => change(page, { q: page.search.value.trim() }), 250));
-    page.type.addEventListener("change", () => change(page, { type: page.type.value }));
+    page.type.addEventListener("change", () => change(page, { type: page.type.value === "all" ? "" : page.type.value }));
     const fromUrl = () => { if (document.contains(list)) { page.filters = readUrl(); showFilters(page); page.loop.wake(); } };
     window.addEventListener("popstate", fromUrl);
     window.addEventListener("_dashprivate_pushstate", () => setTimeout(fromUrl));
@@ -45,7 +45,7 @@
   }
   function showFilters(page) {
     if (document.activeElement !== page.search) { page.search.value = page.filters.q; }
-    page.type.value = page.filters.type;
+    page.type.value = page.filters.type || "all";
   }
   function debounce(act, pause) {
     let timer = null;
@@ -123,6 +123,7 @@
     row.note.className = task.state === "FAILED" ? "row-note bad" : "row-note";
     mm.pill(row.pill, task.state);
     setText(row.cells.type, page.types[task.type] || task.type);
+    row.bar.hidden = !progress.total_steps;
     row.fill.style.width = `${(progress.fraction * 100).toFixed(1)}%`;
     row.bar.dataset.state = task.state;
     setText(row.steps, progress.total_steps ? `${mm.whole(progress.step)} / ${mm.whole(progress.total_steps)}` : "–");
@@ -143,6 +144,7 @@
       row.cells.actions.replaceChildren(h("div", { class: "action-row" }, ...buttons));
       if (focused) { const same = row.cells.actions.querySelector(`[data-action=${focused}]`) || clone; same.focus(); }
     }
+    for (const name of ["loss", "speed", "time_left", "device"]) { row.cells[name].toggleAttribute("data-empty", row.cells[name].textContent === "–"); }
     mm.moments(row.element);
   }
 

@@ -20,7 +20,7 @@
   function look(kind, logScale) {
     const grid = token("--grid"), ink = token("--quiet"), card = token("--card");
     return {
-      margin: { l: 56, r: 16, t: 8, b: 36 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 52, r: 16, t: 8, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: token("--font"), size: 12, color: ink }, showlegend: kind === "loss", uirevision: "keep",
       legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: "toggle" },
       hovermode: "x unified", hoverlabel: { bgcolor: card, bordercolor: grid, font: { color: token("--ink"), family: token("--font") } },

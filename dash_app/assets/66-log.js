@@ -33,7 +33,7 @@
     for (const line of lines.slice(-MOST_LINES)) { part.append(lineOf(line)); }
     box.append(part);
     state.lines += lines.length;
-    while (box.children.length > MOST_LINES + 1) { box.firstElementChild.remove(); state.cut = true; }
+    while (box.children.length > MOST_LINES) { box.firstElementChild.remove(); state.cut = true; }
     if (state.cut && !box.firstElementChild.classList.contains("log-cut")) { box.prepend(h("div", { class: "log-cut" }, text("log_cut"))); }
     if (state.follow) { box.scrollTop = box.scrollHeight; }
   }

@@ -45,7 +45,7 @@
     const tile = (name, value, unit, note) => {
       setText(document.getElementById(`tile-${name}`), value);
       setText(document.getElementById(`tile-${name}-unit`), unit || "");
-      setText(document.getElementById(`tile-${name}-note`), note || "");
+      if (note !== undefined) { setText(document.getElementById(`tile-${name}-note`), note); }
     };
     tile("step", p.total_steps ? mm.whole(p.step) : "–", p.total_steps ? `/ ${mm.whole(p.total_steps)}` : "",
       p.epochs ? text("epoch", { n: Math.min(p.epochs, Math.floor(p.epoch) + 1), total: p.epochs }) : "");

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from dash import Dash, Input, Output, dcc, html
-from minimind_platform.errors import NotFoundError, TrackingUnavailableError
 
 from dash_app import formats
-from dash_app.components import card, empty, icon, link_button, moment, notice, page_head, search_box
+from dash_app.components import attributes, card, empty, icon, link_button, moment, notice, page_head, search_box
 from dash_app.texts import Texts
+from minimind_platform.errors import NotFoundError, TrackingUnavailableError
 
 if TYPE_CHECKING:
     from minimind_platform import ModelVersion, Platform, WeightFile
@@ -27,7 +27,7 @@ def layout(platform: "Platform", t: Texts) -> html.Div:
             html.Div(lists(platform, "", t), id="model-lists"),
         ],
         className="page page-models",
-        **{"data-title": t("models.title")},
+        **attributes(data_title=t("models.title")),
     )
 
 
@@ -48,10 +48,17 @@ def lists(platform: "Platform", words: str, t: Texts) -> list[Any]:
         versions, away = [], notice("cloud-slash", t("models.away"))
     files = platform.weight_files()
     if not versions and not files:
-        nothing = empty("box-seam", t("models.empty"), t("models.empty_hint"), link_button(t("nav.new"), "/new", "plus-circle", "primary"))
+        nothing = empty(
+            "box-seam",
+            t("models.empty"),
+            t("models.empty_hint"),
+            link_button(t("nav.new"), "/new", "plus-circle", "primary"),
+        )
         return [away or nothing]
     names = {id_: _task_name(platform, id_) for id_ in {v.task_id for v in versions[:MOST_ROWS]}}
-    matching = [v for v in versions if _has(words, v.name, v.type, names.get(v.task_id, ""), *v.aliases, str(v.version))]
+    matching = [
+        v for v in versions if _has(words, v.name, v.type, names.get(v.task_id, ""), *v.aliases, str(v.version))
+    ]
     loose = [f for f in files if _has(words, f.name)]
     if not matching and not loose:
         return [away, html.P(t("models.none_match", words=words), className="none-match")]
@@ -60,7 +67,13 @@ def lists(platform: "Platform", words: str, t: Texts) -> list[Any]:
         rows = [version_row(v, t, names.get(v.task_id)) for v in matching[:MOST_ROWS]]
         shown.append(card(t("models.versions"), [table(version_columns(t, with_task=True), rows)]))
     if loose:
-        shown.append(card(t("models.weights"), [table(_weight_columns(t), [_weight_row(f, t) for f in loose])], hint=t("models.weights_hint")))
+        shown.append(
+            card(
+                t("models.weights"),
+                [table(_weight_columns(t), [_weight_row(f, t) for f in loose])],
+                hint=t("models.weights_hint"),
+            )
+        )
     return shown
 
 
@@ -74,7 +87,7 @@ def version_row(version: "ModelVersion", t: Texts, task_name: str | None = None)
     """One registered version. With a task's name it links to the task."""
     title = f"{version.name} / {version.version}"
     path = f"/api/models/{quote(version.name)}/{version.version}/download"
-    tags = [html.Span(t.pages.get(f"alias.{a}", a), className="tag", **{"data-tag": a}) for a in version.aliases]
+    tags = [html.Span(t.pages.get(f"alias.{a}", a), className="tag", **attributes(data_tag=a)) for a in version.aliases]
     base = f"models:/{version.name}/{version.version}"
     cells: list[tuple[str, Any, str]] = [
         ("version", [html.Span([html.Strong(version.name), f" / {version.version}"], className="name"), *tags], "main"),
@@ -98,7 +111,7 @@ def table(columns: list[str], rows: Iterable[html.Tr]) -> html.Div:
 
 def _row(cells: list[tuple[str, Any, str]], t: Texts) -> html.Tr:
     return html.Tr(
-        [html.Td(content, className=kind, **{"data-label": t(f"models.{key}")}) for key, content, kind in cells]
+        [html.Td(content, className=kind, **attributes(data_label=t(f"models.{key}"))) for key, content, kind in cells]
     )
 
 
@@ -107,7 +120,10 @@ def _weight_columns(t: Texts) -> list[str]:
 
 
 def _weight_row(file: "WeightFile", t: Texts) -> html.Tr:
-    name = [html.Span(html.Strong(file.name), className="name"), html.Span(t("models.moe"), className="tag") if file.moe else None]
+    name = [
+        html.Span(html.Strong(file.name), className="name"),
+        html.Span(t("models.moe"), className="tag") if file.moe else None,
+    ]
     cells = [
         ("file", name, "main"),
         ("hidden_size", formats.whole(file.hidden_size), "number"),
@@ -126,7 +142,7 @@ def _actions(title: str, download: str, base: str, t: Texts) -> list[Any]:
             href=download,
             download="",
             className="btn btn-quiet btn-small",
-            **{"aria-label": t("models.download_of", name=title)},
+            **attributes(aria_label=t("models.download_of", name=title)),
         ),
         dcc.Link(
             [icon("mortarboard"), html.Span(t("models.train"))],

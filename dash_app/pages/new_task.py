@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
-from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
 
-from dash_app import forms, formats, pickers
-from dash_app.components import card, icon, notice, page_head
+from dash_app import formats, forms, pickers
+from dash_app.components import attributes, card, icon, notice, page_head
 from dash_app.texts import Texts
+from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
 
 if TYPE_CHECKING:
     from minimind_platform import Platform, Preflight, Problem
@@ -30,7 +30,9 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     values = forms.default_values(types, chosen)
     if parent:
         fields = forms.type_fields(types, chosen)
-        values |= {name: forms.form_value(f, parent.config[name]) for name, f in fields.items() if name in parent.config}
+        values |= {
+            name: forms.form_value(f, parent.config[name]) for name, f in fields.items() if name in parent.config
+        }
     if query.get("base"):
         values["from_weight"] = query["base"]
     extras = {
@@ -53,14 +55,19 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         ],
         id="new-task",
         className="page page-new",
-        **{"data-title": t("new.title"), "data-key": uuid.uuid4().hex, "data-parent": parent.id if parent else ""},
+        **attributes(data_title=t("new.title"), data_key=uuid.uuid4().hex, data_parent=parent.id if parent else ""),
     )
 
 
 def add_callbacks(ui: Dash, platform: "Platform", texts: Callable[[], Texts]) -> None:
     """A script gathers what the form holds, after a pause in typing; checks and texts are made here."""
     names = list(forms.union_fields(platform.training_types()))
-    inputs = [Input("task-type", "value"), Input("preset", "value"), Input("task-name", "value"), Input("task-priority", "value")]
+    inputs = [
+        Input("task-type", "value"),
+        Input("preset", "value"),
+        Input("task-name", "value"),
+        Input("task-priority", "value"),
+    ]
     inputs += [Input(f"field-{name}", "value") for name in names]
     ui.clientside_callback(ClientsideFunction("minimind", "formChanged"), *inputs)
     ui.clientside_callback(
@@ -152,14 +159,17 @@ def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
 
 
 def _settings(platform: "Platform", chosen: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The values of the type's own fields. What was left empty where there is a default takes the default."""
-    fields = forms.type_fields(platform.training_types(), chosen)
-    settings = {name: values.get(name) for name in fields}
-    return {
-        name: value.strip() if isinstance(value, str) else value
-        for name, value in settings.items()
-        if value not in (None, "") or fields[name].kind not in ("int", "float")
-    }
+    """What a person has set. Defaults are left out, so that sizes can come from the base weights."""
+    types = platform.training_types()
+    defaults = forms.default_values(types, chosen)
+    settings: dict[str, Any] = {}
+    for name, field in forms.type_fields(types, chosen).items():
+        value = values.get(name)
+        value = value.strip() if isinstance(value, str) else value
+        untouched = value == defaults[name] and not field.required
+        if not untouched and not (value in (None, "") and field.kind in ("int", "float")):
+            settings[name] = value
+    return settings
 
 
 def _preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str:
@@ -198,10 +208,12 @@ def _task_to_clone(platform: "Platform", query: dict[str, str]) -> Any:
 
 
 def _types(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems:
-    options = [
+    options: Any = [
         {
             "value": name,
-            "label": html.Span([html.Strong(t.title(name, kind.title)), html.Span(t.pages.get(f"type.{name}.hint", ""))]),
+            "label": html.Span(
+                [html.Strong(t.title(name, kind.title)), html.Span(t.pages.get(f"type.{name}.hint", ""))]
+            ),
         }
         for name, kind in types.items()
     ]
@@ -209,7 +221,7 @@ def _types(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems:
 
 
 def _presets(platform: "Platform", chosen: str, t: Texts) -> html.Div:
-    options: list[dict[str, Any]] = [
+    options: list[Any] = [
         {"value": p.name, "label": html.Span([html.Strong(p.name), html.Span(p.parameters)])}
         for p in platform.presets().values()
     ]
@@ -220,7 +232,7 @@ def _presets(platform: "Platform", chosen: str, t: Texts) -> html.Div:
             html.Div(
                 dbc.RadioItems(id="preset", options=options, value=chosen, class_name="choices choices-small"),
                 role="group",
-                **{"aria-labelledby": "preset-label"},
+                **attributes(aria_labelledby="preset-label"),
             ),
             html.Div(t("new.preset_help"), className="field-help"),
         ],
@@ -229,20 +241,29 @@ def _presets(platform: "Platform", chosen: str, t: Texts) -> html.Div:
 
 
 def _labels(name: str, t: Texts) -> html.Div:
-    options = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in PRIORITIES]
+    options: Any = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in PRIORITIES]
     return html.Div(
         [
             html.Div(
                 [
                     dbc.Label(t("new.name"), html_for="task-name"),
-                    dbc.Input(id="task-name", value=name, maxlength=100, placeholder=t("new.name_placeholder"), autocomplete="off"),
+                    dbc.Input(
+                        id="task-name",
+                        value=name,
+                        maxlength=100,
+                        placeholder=t("new.name_placeholder"),
+                        autocomplete="off",
+                    ),
                     html.Div(id="error-name", className="field-error"),
                     html.Div(t("new.name_help"), className="field-help", id="help-name"),
                 ],
                 className="field",
             ),
             html.Div(
-                [dbc.Label(t("new.priority"), html_for="task-priority"), dbc.Select(id="task-priority", options=options, value="0")],
+                [
+                    dbc.Label(t("new.priority"), html_for="task-priority"),
+                    dbc.Select(id="task-priority", options=options, value="0"),
+                ],
                 className="field",
             ),
         ],
@@ -254,7 +275,7 @@ def _plan_card(t: Texts) -> html.Aside:
     return html.Aside(
         [
             html.Div(html.H2(t("new.plan")), className="card-head"),
-            html.Div(plan(None, t), id="plan", className="plan", **{"aria-live": "polite"}),
+            html.Div(plan(None, t), id="plan", className="plan", **attributes(aria_live="polite")),
             html.Button([icon("play-fill"), t("new.submit")], id="submit-task", className="btn btn-primary btn-wide"),
             html.P(t("new.submit_hint"), className="quiet submit-hint"),
         ],

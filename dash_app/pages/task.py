@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dash import Dash, Input, Output, State, dcc, html
-from minimind_platform.errors import PlatformError, TrackingUnavailableError
 
 from dash_app import formats
-from dash_app.components import empty, icon, link_button, moment, page_head, pill
+from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill
 from dash_app.forms import INTO_CONFIG_ONLY
 from dash_app.pages.models import table, version_columns, version_row
 from dash_app.texts import Texts
+from minimind_platform.errors import PlatformError, TrackingUnavailableError
 
 if TYPE_CHECKING:
     from minimind_platform import Platform, Task
@@ -42,7 +42,7 @@ def layout(platform: "Platform", task_id: str, t: Texts) -> html.Div:
         ],
         id="task-page",
         className="page page-task",
-        **{"data-task": task.id, "data-title": task.name},
+        **attributes(data_task=task.id, data_title=task.name),
     )
 
 
@@ -75,17 +75,28 @@ def history(platform: "Platform", task_id: str, t: Texts) -> Any:
     """Every move of a task with its reason, newest first."""
     rows = []
     for event in reversed(platform.events(task_id)):
-        after = html.Span(t.pages.get(f"js.state.{event.after}", event.after), className="pill", **{"data-state": event.after})
-        cells = (("when", moment(event.at)), ("event", after), ("attempt", event.attempt or "–"), ("reason", event.reason or "–"))
-        rows.append(html.Tr([html.Td(content, **{"data-label": t(f"task.{key}")}) for key, content in cells]))
+        after = html.Span(
+            t.pages.get(f"js.state.{event.after}", event.after), className="pill", **attributes(data_state=event.after)
+        )
+        cells = (
+            ("when", moment(event.at, exact=True)),
+            ("event", after),
+            ("attempt", event.attempt or "–"),
+            ("reason", event.reason or "–"),
+        )
+        rows.append(html.Tr([html.Td(content, **attributes(data_label=t(f"task.{key}"))) for key, content in cells]))
     columns = [t(f"task.{key}") for key in ("when", "event", "attempt", "reason")]
     return html.Section(table(columns, rows), className="panel")
 
 
-def _head(platform: "Platform", task: "Task", t: Texts) -> html.Header:
+def _head(platform: "Platform", task: "Task", t: Texts) -> html.Div:
     facts: list[Any] = [html.Span(t.title(task.type)), html.Span([t("task.created"), " ", moment(task.created_at)])]
     if task.parent_id:
-        facts.append(html.Span([t("task.from"), " ", dcc.Link(task.parent_id[:8], href=f"/tasks/{task.parent_id}", className="mono")]))
+        facts.append(
+            html.Span(
+                [t("task.from"), " ", dcc.Link(task.parent_id[:8], href=f"/tasks/{task.parent_id}", className="mono")]
+            )
+        )
     facts.append(html.Span(id="task-device", className="mono"))
     facts.append(html.Span(task.id[:8], className="mono", title=task.id))
     title = [html.Span(task.name, id="task-name-text"), pill(task.state, t, id="task-state")]
@@ -96,7 +107,9 @@ def _head(platform: "Platform", task: "Task", t: Texts) -> html.Header:
     try:
         link = platform.run_link(task.id)
         out = [icon("box-arrow-up-right"), t("task.mlflow")]
-        actions.append(html.A(out, href=link, target="_blank", rel="noopener", className="btn btn-quiet", id="mlflow-link"))
+        actions.append(
+            html.A(out, href=link, target="_blank", rel="noopener", className="btn btn-quiet", id="mlflow-link")
+        )
     except PlatformError:
         pass  # the run has no page there yet
     crumbs = html.Nav([dcc.Link([icon("chevron-left"), t("nav.tasks")], href="/tasks")], className="crumbs")
@@ -109,27 +122,42 @@ def _tabs(t: Texts) -> html.Div:
             t(f"task.tab_{name}"),
             id=f"tab-{name}",
             role="tab",
-            className="tab",
+            className="part-tab",
             tabIndex="0" if name == TABS[0] else "-1",
-            **{"aria-selected": "true" if name == TABS[0] else "false", "aria-controls": f"panel-{name}"},
+            **attributes(aria_selected="true" if name == TABS[0] else "false", aria_controls=f"panel-{name}"),
         )
         for name in TABS
     ]
-    return html.Div(buttons, className="tabs", role="tablist", **{"aria-label": t("task.tabs")})
+    return html.Div(buttons, className="part-tabs", role="tablist", **attributes(aria_label=t("task.tabs")))
 
 
 def _panel(name: str, content: Any, hidden: bool = False) -> html.Div:
     return html.Div(
-        content, id=f"panel-{name}", role="tabpanel", hidden=hidden, className="tab-panel", **{"aria-labelledby": f"tab-{name}"}
+        content,
+        id=f"panel-{name}",
+        role="tabpanel",
+        hidden=hidden,
+        className="tab-panel",
+        **attributes(aria_labelledby=f"tab-{name}"),
     )
 
 
 def _overview(task: "Task", t: Texts) -> list[Any]:
+    peak = t("js.peak", n=formats.setting(task.config.get("learning_rate")))
     return [
-        html.Div([_tile(key, t) for key in TILES], className="tiles"),
+        html.Div([_tile(key, t, peak if key == "learning_rate" else "") for key in TILES], className="tiles"),
         html.Div(
             [
-                _chart("loss", t, html.Button(t("task.log_scale"), id="log-scale", className="btn btn-quiet btn-small", **{"aria-pressed": "false"})),
+                _chart(
+                    "loss",
+                    t,
+                    html.Button(
+                        t("task.log_scale"),
+                        id="log-scale",
+                        className="btn btn-quiet btn-small",
+                        **attributes(aria_pressed="false"),
+                    ),
+                ),
                 _chart("learning_rate", t),
             ],
             className="charts",
@@ -141,7 +169,12 @@ def _overview(task: "Task", t: Texts) -> list[Any]:
                         html.H2(t("task.log")),
                         html.Div(
                             [
-                                html.Button(t("task.follow"), id="log-follow", className="btn btn-quiet btn-small", **{"aria-pressed": "true"}),
+                                html.Button(
+                                    t("task.follow"),
+                                    id="log-follow",
+                                    className="btn btn-quiet btn-small",
+                                    **attributes(aria_pressed="true"),
+                                ),
                                 html.A(
                                     [icon("download"), t("task.log_download")],
                                     href=f"/api/tasks/{task.id}/log/download",
@@ -154,21 +187,27 @@ def _overview(task: "Task", t: Texts) -> list[Any]:
                     ],
                     className="card-head",
                 ),
-                html.Div(id="task-log", className="log", tabIndex="0", role="log", **{"aria-label": t("task.log"), "aria-live": "off"}),
+                html.Div(
+                    id="task-log",
+                    className="log",
+                    tabIndex="0",
+                    role="log",
+                    **attributes(aria_label=t("task.log"), aria_live="off"),
+                ),
             ],
             className="panel panel-log",
         ),
     ]
 
 
-def _tile(key: str, t: Texts) -> html.Div:
+def _tile(key: str, t: Texts, note: str) -> html.Div:
     bar = html.Div(html.Div(id="tile-step-bar"), className="bar") if key == "step" else None
     return html.Div(
         [
             html.Div(t(f"task.{key}"), className="tile-label"),
             html.Div([html.Span("–", id=f"tile-{key}"), html.Small(id=f"tile-{key}-unit")], className="tile-value"),
             bar,
-            html.Div(id=f"tile-{key}-note", className="tile-note"),
+            html.Div(note, id=f"tile-{key}-note", className="tile-note"),
         ],
         className="panel tile",
     )
@@ -197,19 +236,31 @@ def _settings(platform: "Platform", task: "Task", t: Texts) -> html.Section:
             html.Tr(
                 [
                     html.Th([t.label(field.name), html.Code(field.name)], scope="row"),
-                    html.Td([html.Span(value or "–", className="mono value"), html.Span(t("task.changed"), className="tag") if differs else None]),
+                    html.Td(
+                        [
+                            html.Span(value or "–", className="mono value"),
+                            html.Span(t("task.changed"), className="tag") if differs else None,
+                        ]
+                    ),
                     html.Td(default or "–", className="mono quiet"),
                 ],
                 className="changed" if differs else "same",
             )
         )
     head = html.Thead(html.Tr([html.Th(t(f"task.{key}"), scope="col") for key in ("setting", "value", "default")]))
-    tool = html.Button(t("task.only_changed"), id="only-changed", className="btn btn-quiet btn-small", **{"aria-pressed": "false"})
+    tool = html.Button(
+        t("task.only_changed"),
+        id="only-changed",
+        className="btn btn-quiet btn-small",
+        **attributes(aria_pressed="false"),
+    )
     hint = t("task.settings_hint", changed=changed, total=len(rows))
     return html.Section(
         [
             html.Div([html.P(hint, className="quiet"), html.Div(tool, className="card-tools")], className="card-head"),
-            html.Div(html.Table([head, html.Tbody(rows)], className="settings", id="settings-table"), className="list-wrap"),
+            html.Div(
+                html.Table([head, html.Tbody(rows)], className="settings", id="settings-table"), className="list-wrap"
+            ),
         ],
         className="panel",
     )

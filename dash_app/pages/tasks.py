@@ -5,12 +5,12 @@ focus, scroll and a half-made click survive.
 """
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dash_bootstrap_components as dbc
 from dash import html
 
-from dash_app.components import icon, link_button, page_head
+from dash_app.components import attributes, icon, link_button, page_head
 from dash_app.texts import Texts
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def layout(platform: "Platform", t: Texts) -> html.Div:
     """Filters and the place of the list."""
     types = {name: t.title(name, kind.title) for name, kind in platform.training_types().items()}
-    options = [{"value": "", "label": t("tasks.all_types")}]
+    options: list[Any] = [{"value": "all", "label": t("tasks.all_types")}]
     options += [{"value": name, "label": title} for name, title in types.items()]
     filters = html.Div(
         [
@@ -33,8 +33,8 @@ def layout(platform: "Platform", t: Texts) -> html.Div:
                 className="search",
             ),
             dbc.Label(t("tasks.type"), html_for="task-type-filter", class_name="visually-hidden"),
-            dbc.Select(id="task-type-filter", options=options, value="", class_name="filter-type"),
-            html.Div(id="state-chips", className="chips", role="group", **{"aria-label": t("tasks.states")}),
+            dbc.Select(id="task-type-filter", options=options, value="all", class_name="filter-type"),
+            html.Div(id="state-chips", className="chips", role="group", **attributes(aria_label=t("tasks.states"))),
         ],
         className="filters",
     )
@@ -46,9 +46,9 @@ def layout(platform: "Platform", t: Texts) -> html.Div:
             filters,
             html.Div(
                 id="task-list",
-                **{"data-types": json.dumps(types), "data-label": t("tasks.table"), "aria-busy": "true"},
+                **attributes(data_types=json.dumps(types), data_label=t("tasks.table"), aria_busy="true"),
             ),
         ],
         className="page page-tasks",
-        **{"data-title": t("tasks.title")},
+        **attributes(data_title=t("tasks.title")),
     )

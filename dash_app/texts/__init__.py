@@ -1,7 +1,7 @@
 """Every word that people read, in each language: one module for the pages, one for settings and their problems.
 
-    t = pick_texts(cookie, accept_language)
-    t("tasks.title"); t("tasks.total", count=3); t.label("data_path"); t.problem(problem)
+t = pick_texts(cookie, accept_language)
+t("tasks.title"); t("tasks.total", count=3); t.label("data_path"); t.problem(problem)
 """
 
 from functools import cache

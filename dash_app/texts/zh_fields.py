@@ -49,8 +49,8 @@ HELP: dict[str, str] = {
     "max_seq_len": "每行最多的词元数。更长的行会被截断，并在日志中计数。",
     "system_prompt_ratio": "没有系统消息的行中，随机添加一条系统消息的比例，每轮重新抽取。",
     "empty_think_ratio": "保留空 <think> 块的行所占比例；其余行去掉空块，让模型两种写法都学到。",
-    "from_weight": "从哪些权重开始：none、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth 文件，"
-    "或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，若权重中带有模型尺寸，则以权重为准。",
+    "from_weight": "从哪些权重开始：none、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth "
+    "文件，或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，若权重中带有模型尺寸，则以权重为准。",
     "tokenizer_path": "Hugging Face 格式的分词器文件夹。留空则用基础模型自带的，否则用 MiniMind Platform 附带的。",
     "architecture": "MiniMind 的代次：v3（minimind-3，同 Qwen3）或 v2（minimind2，同 Llama）。",
     "hidden_size": "模型宽度；须为 num_attention_heads 的整数倍，且每个头的大小为偶数。",
@@ -118,6 +118,7 @@ PROBLEMS: dict[str, str] = {
     "data_unusable": "{path} 无法使用：{reason}",
     "tracking_unavailable": "跟踪服务没有响应，暂时无法读取已注册的模型。可用 “minimind up” 启动它。",
     "no_such_device": "没有设备 {device}，共有 {count} 块 GPU。",
+    "base_size": "与基础权重 {base} 不符：这里要求 {value}，而它是 {has}。请留空，或换一个起始权重。",
     "bad_name": "名称须为一行，最多 {longest} 个字符。",
     "bad_priority": "优先级须为 -{largest} 到 {largest} 之间的整数。",
     "bad_key": "提交标识须为一行，最多 100 个字符。",

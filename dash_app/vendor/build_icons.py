@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-ICONS = """plus-circle list-task box-seam circle-half moon-stars sun translate play-fill stop-circle arrow-repeat
+ICONS = """
+plus-circle list-task box-seam circle-half moon-stars sun translate play-fill stop-circle arrow-repeat
 arrow-counterclockwise copy trash download box-arrow-up-right search x-lg check-lg exclamation-triangle-fill
 info-circle exclamation-octagon-fill chevron-right chevron-left chevron-down inbox cpu clock lightning-charge
-graph-down sliders hdd database tag arrow-up-right arrow-down-circle-fill pause-circle book three-dots link-45deg
-flag-fill hourglass-split file-earmark-binary cloud-slash mortarboard chat-dots""".split()
+graph-down sliders hdd database tag arrow-up-right arrow-down-circle-fill pause-circle book three-dots
+link-45deg flag-fill hourglass-split file-earmark-binary cloud-slash mortarboard chat-dots
+"""
 
 HEAD = """/* Bootstrap Icons 1.13.2, MIT, see licences/bootstrap-icons.txt. Made by vendor/build_icons.py. */
 .bi{display:inline-block;width:1em;height:1em;flex:none;background:currentColor;
@@ -23,9 +25,11 @@ HEAD = """/* Bootstrap Icons 1.13.2, MIT, see licences/bootstrap-icons.txt. Made
 
 def main(folder: Path) -> None:
     lines = [HEAD]
-    for name in ICONS:
+    for name in ICONS.split():
         svg = " ".join((folder / f"{name}.svg").read_text(encoding="utf-8").split())
-        lines.append(f'.bi-{name}{{--icon:url("data:image/svg+xml,{quote(svg, safe=" =:/().,-")}")}}\n'.replace("%22", "'"))
+        lines.append(
+            f'.bi-{name}{{--icon:url("data:image/svg+xml,{quote(svg, safe=" =:/().,-")}")}}\n'.replace("%22", "'")
+        )
     target = Path(__file__).parent.parent / "assets" / "20-icons.css"
     target.write_text("".join(lines), encoding="utf-8")
 

@@ -1,7 +1,8 @@
+# ruff: noqa: A002 - the parameters have the names of the platform's own
 """A complete platform in memory, with data as after some weeks of work. Its trainings go on by the clock.
 
-    platform = FakePlatform.with_data(tmp_path)
-    create_app(platform)
+platform = FakePlatform.with_data(tmp_path)
+create_app(platform)
 """
 
 import math
@@ -67,17 +68,51 @@ class FakePlatform:
         fake._add("a2", "pretrain-512d-8l", "pretrain", State.RUNNING, now - 1_440, 12_613, 20_000, 512)
         fake._add("b3", "sft-answers-zh", "sft", State.QUEUED, now - 300, 0, 0, 512)
         fake._add("c4", HTML, "sft", State.FAILED, now - 7_200, 240, 1_200, 768)
-        fake._add("d5", "pretrain-minimind-3-long-name-of-a-careful-person", "pretrain", State.STOPPED, now - 40_000, 3_100, 9_000, 768)
+        fake._add(
+            "d5",
+            "pretrain-minimind-3-long-name-of-a-careful-person",
+            "pretrain",
+            State.STOPPED,
+            now - 40_000,
+            3_100,
+            9_000,
+            768,
+        )
         fake._add("e6", "sft-tiny", "sft", State.STOPPING, now - 600, 90, 400, 128)
         for number in range(30):
             at = now - 200_000 - number * 5_000
             fake._add(f"9{number:02d}", f"sweep-lr-{number:02d}", "pretrain", State.FINISHED, at, 400, 400, 128)
         fake.versions = [
-            ModelVersion("minimind-pretrain", 7 - i, fake.by_name("tiny-first-try"), "pretrain", 400 - 80 * i, 2.31 + i / 9,
-                         2.4 + i / 8, 5_214_000, now - 89_000 - 300 * i, ["best", "last"] if not i else [], 1_310_000, "ab" * 32)
+            ModelVersion(
+                "minimind-pretrain",
+                7 - i,
+                fake.by_name("tiny-first-try"),
+                "pretrain",
+                400 - 80 * i,
+                2.31 + i / 9,
+                2.4 + i / 8,
+                5_214_000,
+                now - 89_000 - 300 * i,
+                ["best", "last"] if not i else [],
+                1_310_000,
+                "ab" * 32,
+            )
             for i in range(3)
         ] + [
-            ModelVersion("minimind-sft", 1, fake.by_name("sft-tiny"), "sft", 80, 1.92, None, 5_214_000, now - 500, ["last"], 1_310_000, "cd" * 32)
+            ModelVersion(
+                "minimind-sft",
+                1,
+                fake.by_name("sft-tiny"),
+                "sft",
+                80,
+                1.92,
+                None,
+                5_214_000,
+                now - 500,
+                ["last"],
+                1_310_000,
+                "cd" * 32,
+            )
         ]
         fake.settings.out_dir.mkdir(parents=True, exist_ok=True)
         for name, hidden, moe in (("pretrain_768.pth", 768, False), ("full_sft_768_moe.pth", 768, True)):
@@ -93,25 +128,38 @@ class FakePlatform:
     def by_name(self, name: str) -> str:
         return next(task.id for task in self.all.values() if task.name == name)
 
-    def _add(self, start: str, name: str, type: str, state: State, at: float, step: int, total: int, hidden: int) -> Task:  # noqa: A002
+    def _add(
+        self, start: str, name: str, type: str, state: State, at: float, step: int, total: int, hidden: int
+    ) -> Task:
         values = {"data_path": f"dataset/samples/{type}.jsonl", "hidden_size": hidden, "from_weight": "none"}
         config = parse_config(type, values).model_dump()
         id_ = (start + uuid.uuid5(uuid.NAMESPACE_OID, name).hex)[:32]
         failed = state == State.FAILED
         started = None if state == State.QUEUED else at + 5
         task = Task(
-            id=id_, name=name, type=type, state=state, config=config, created_at=at, started_at=started,
-            ended_at=at + 900 if state in ENDED else None, attempt=int(state != State.QUEUED),
+            id=id_,
+            name=name,
+            type=type,
+            state=state,
+            config=config,
+            created_at=at,
+            started_at=started,
+            ended_at=at + 900 if state in ENDED else None,
+            attempt=int(state != State.QUEUED),
             device="" if state == State.QUEUED else "cuda:0",
             waits_for="Waits for cuda:0, held by pretrain-512d-8l." if state == State.QUEUED else "",
-            error=f"The loss became NaN at step 240 {HTML}" if failed else "", error_class="diverged" if failed else "",
+            error=f"The loss became NaN at step 240 {HTML}" if failed else "",
+            error_class="diverged" if failed else "",
             hint="Lower learning_rate (now 1e-05), or set nan_policy to skip." if failed else "",
             progress=self._progress(step, total) if total else Progress(),
         )
         self.all[id_] = task
         self.history[id_] = [TaskEvent(at, 0, "", "QUEUED", "submitted")]
         if state != State.QUEUED:
-            self.history[id_] += [TaskEvent(at + 1, 1, "QUEUED", "STARTING", "cuda:0 is free"), TaskEvent(at + 5, 1, "STARTING", "RUNNING", "")]
+            self.history[id_] += [
+                TaskEvent(at + 1, 1, "QUEUED", "STARTING", "cuda:0 is free"),
+                TaskEvent(at + 5, 1, "STARTING", "RUNNING", ""),
+            ]
         if state in ENDED:
             self.history[id_].append(TaskEvent(at + 900, 1, "RUNNING", str(state), task.error))
         self.logs[id_] = "".join(_log_line(at, n) for n in range(max(0, step - 1500), step)).encode()
@@ -122,20 +170,30 @@ class FakePlatform:
     @staticmethod
     def _progress(step: int, total: int) -> Progress:
         return Progress(
-            step, total, 2 * step / total, 2, _loss(step), _loss(step // 500 * 500) + 0.05 if step >= 100 else None,
-            _rate(step, total), 41_437.0, (total - step) / 13.7,
+            step,
+            total,
+            2 * step / total,
+            2,
+            _loss(step),
+            _loss(step // 500 * 500) + 0.05 if step >= 100 else None,
+            _rate(step, total),
+            41_437.0,
+            (total - step) / 13.7,
         )
 
     def _now(self, task: Task) -> Task:
         """A running task as far as it is by now."""
         if task.state != State.RUNNING:
             return task
-        step = min(task.progress.total_steps, task.progress.step + int((time.time() - task.created_at - 1_440) * self.steps_a_second))
+        step = min(
+            task.progress.total_steps,
+            task.progress.step + int((time.time() - task.created_at - 1_440) * self.steps_a_second),
+        )
         return replace(task, progress=self._progress(max(step, task.progress.step), task.progress.total_steps))
 
     # tasks
 
-    def check(self, type: str, values: dict[str, Any]) -> Check:  # noqa: A002
+    def check(self, type: str, values: dict[str, Any]) -> Check:
         problems: list[Problem] = []
         try:
             parse_config(type, values)
@@ -146,10 +204,21 @@ class FakePlatform:
             message = f"There is no file {path!r}."
             problems.append(Problem("data_path", "not_found", message, {"value": path, "reason": message, "hint": ""}))
         ready = not problems and path
-        preflight = Preflight(26_900_000, 1_413_103, 512_000_000, 20_000, 5_423.0, 820_000_000, 41_000.0, "") if ready else None
+        preflight = (
+            Preflight(26_900_000, 1_413_103, 512_000_000, 20_000, 5_423.0, 820_000_000, 41_000.0, "") if ready else None
+        )
         return Check(problems, preflight)
 
-    def submit(self, type: str, values: dict[str, Any], *, name: str = "", priority: int = 0, key: str = "", parent_id: str = "") -> Task:  # noqa: A002
+    def submit(
+        self,
+        type: str,
+        values: dict[str, Any],
+        *,
+        name: str = "",
+        priority: int = 0,
+        key: str = "",
+        parent_id: str = "",
+    ) -> Task:
         if key in self.keys:
             return self.all[self.keys[key]]
         if problems := self.check(type, values).problems:
@@ -157,7 +226,17 @@ class FakePlatform:
         config = parse_config(type, values).model_dump()
         id_ = uuid.uuid4().hex
         title = name or f"{type}-{config['hidden_size']}d-{config['num_hidden_layers']}l"
-        task = Task(id_, title, type, State.QUEUED, config, time.time(), priority, parent_id=parent_id, waits_for="Waits for cuda:0.")
+        task = Task(
+            id_,
+            title,
+            type,
+            State.QUEUED,
+            config,
+            time.time(),
+            priority,
+            parent_id=parent_id,
+            waits_for="Waits for cuda:0.",
+        )
         self.all[id_] = task
         self.history[id_] = [TaskEvent(time.time(), 0, "", "QUEUED", "submitted")]
         self.logs[id_] = b""
@@ -165,10 +244,22 @@ class FakePlatform:
             self.keys[key] = id_
         return task
 
-    def tasks(self, *, states: Sequence[str] = (), types: Sequence[str] = (), words: str = "", deleted: bool = False,
-              limit: int = 50, offset: int = 0) -> TaskPage:
+    def tasks(
+        self,
+        *,
+        states: Sequence[str] = (),
+        types: Sequence[str] = (),
+        words: str = "",
+        deleted: bool = False,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> TaskPage:
         found = [t for t in self.all.values() if (t.deleted_at is not None) == deleted]
-        found = [t for t in found if (not types or t.type in types) and all(w in t.name.lower() for w in words.lower().split())]
+        found = [
+            t
+            for t in found
+            if (not types or t.type in types) and all(w in t.name.lower() for w in words.lower().split())
+        ]
         counts: dict[str, int] = {}
         for task in found:
             counts[task.state] = counts.get(task.state, 0) + 1
@@ -176,16 +267,16 @@ class FakePlatform:
         found.sort(key=lambda t: -t.created_at)
         return TaskPage(found[offset : offset + limit], len(found), counts)
 
-    def task(self, id: str) -> Task:  # noqa: A002
+    def task(self, id: str) -> Task:
         matches = [task for key, task in self.all.items() if key.startswith(id)]
         if len(matches) != 1:
             raise NotFoundError(f"There is no task {id!r}.")
         return self._now(matches[0])
 
-    def events(self, id: str) -> list[TaskEvent]:  # noqa: A002
+    def events(self, id: str) -> list[TaskEvent]:
         return self.history[self.task(id).id]
 
-    def _move(self, id: str, allowed: frozenset[State], state: State, reason: str) -> Task:  # noqa: A002
+    def _move(self, id: str, allowed: frozenset[State], state: State, reason: str) -> Task:
         task = self.task(id)
         if task.state not in allowed:
             raise ConflictError(f"{task.name} is {task.state.lower()}.", "Wait until it has ended.")
@@ -193,25 +284,27 @@ class FakePlatform:
         self.all[task.id] = replace(task, state=state, version=task.version + 1)
         return self.all[task.id]
 
-    def stop(self, id: str) -> Task:  # noqa: A002
+    def stop(self, id: str) -> Task:
         queued = self.task(id).state == State.QUEUED
-        return self._move(id, frozenset({State.QUEUED, State.RUNNING}), State.STOPPED if queued else State.STOPPING, "asked to stop")
+        return self._move(
+            id, frozenset({State.QUEUED, State.RUNNING}), State.STOPPED if queued else State.STOPPING, "asked to stop"
+        )
 
-    def resume(self, id: str) -> Task:  # noqa: A002
+    def resume(self, id: str) -> Task:
         return self._move(id, frozenset({State.STOPPED, State.FAILED}), State.QUEUED, "resumed")
 
-    def retry(self, id: str) -> Task:  # noqa: A002
+    def retry(self, id: str) -> Task:
         task = self.task(id)
-        return self.submit(task.type, {k: v for k, v in task.config.items()}, name=f"{task.name}-2", parent_id=task.id)
+        return self.submit(task.type, task.config, name=f"{task.name}-2", parent_id=task.id)
 
-    def delete(self, id: str) -> Task:  # noqa: A002
+    def delete(self, id: str) -> Task:
         task = self.task(id)
         if task.state in ACTIVE:
             raise ConflictError(f"{task.name} is active.", "Stop it first.")
         self.all[task.id] = replace(task, deleted_at=time.time())
         return self.all[task.id]
 
-    def restore(self, id: str) -> Task:  # noqa: A002
+    def restore(self, id: str) -> Task:
         task = self.task(id)
         self.all[task.id] = replace(task, deleted_at=None)
         return self.all[task.id]
@@ -224,7 +317,7 @@ class FakePlatform:
 
     # reading a run
 
-    def series(self, id: str, keys: Sequence[str], since: dict[str, int] | None = None) -> dict[str, Series]:  # noqa: A002
+    def series(self, id: str, keys: Sequence[str], since: dict[str, int] | None = None) -> dict[str, Series]:
         self._need_tracking()
         task = self.task(id)
         last, total = task.progress.step, max(1, task.progress.total_steps)
@@ -235,12 +328,13 @@ class FakePlatform:
             steps = [s for s in range(gap, last + 1, gap) if s > (since or {}).get(key, 0)]
             spread = {Metric.LOSS_MIN: -0.09, Metric.LOSS_MAX: 0.11, Metric.EVAL_LOSS: 0.05}.get(Metric(key), 0.0)
             values: list[float | None] = [
-                _rate(s, total) if key == Metric.LEARNING_RATE else _loss(s) + spread * (1 + random.Random(s).random()) for s in steps
+                _rate(s, total) if key == Metric.LEARNING_RATE else _loss(s) + spread * (1 + random.Random(s).random())
+                for s in steps
             ]
             found[key] = Series(steps, values, [task.created_at + s for s in steps], False, last // gap)
         return found
 
-    def log(self, id: str, offset: int = -1, limit: int = 65_536) -> LogChunk:  # noqa: A002
+    def log(self, id: str, offset: int = -1, limit: int = 65_536) -> LogChunk:
         task = self.task(id)
         data = self.logs[task.id]
         if task.state == State.RUNNING:
@@ -253,11 +347,11 @@ class FakePlatform:
         piece = piece[: piece.rfind(b"\n") + 1]
         return LogChunk(piece.decode(), begin, begin + len(piece), len(data), reset)
 
-    def checkpoints(self, id: str) -> list[ModelVersion]:  # noqa: A002
+    def checkpoints(self, id: str) -> list[ModelVersion]:
         self._need_tracking()
         return [version for version in self.versions if version.task_id == self.task(id).id]
 
-    def run_link(self, id: str) -> str:  # noqa: A002
+    def run_link(self, id: str) -> str:
         return f"/mlflow/#/experiments/1/runs/{self.task(id).id}"
 
     # models and data

@@ -1,6 +1,6 @@
 """Pictures of all pages in both languages and themes, wide and narrow, of a running web app.
 
-    python tests/e2e/take_screens.py OUT_DIR http://127.0.0.1:8050 [TASK_ID] [WORDS_IN_FILE_NAME]
+python tests/e2e/take_screens.py OUT_DIR http://127.0.0.1:8050 [TASK_ID] [WORDS_IN_FILE_NAME]
 """
 
 import itertools
@@ -29,7 +29,8 @@ def pages_of(url: str, task_id: str) -> dict[str, str]:
     task = f"/tasks/{task_id}"
     return {
         "tasks": "/tasks", "none-match": "/tasks?q=no-such-words", "new": "/new", "models": "/models", "task": task,
-        "settings": f"{task}#settings", "checkpoints": f"{task}#checkpoints", "history": f"{task}#history", "missing": "/tasks/nope",
+        "settings": f"{task}#settings", "checkpoints": f"{task}#checkpoints", "history": f"{task}#history",
+        "missing": "/tasks/nope",
     }  # fmt: skip
 
 

@@ -1,0 +1,277 @@
+"""The pages' content as Python makes it: forms from fields, texts in both languages, and user text as text."""
+
+import ast
+import gzip
+import json
+import re
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_platform import HTML, FakePlatform
+
+import dash_app
+from dash_app import formats, forms
+from dash_app.pages import models, new_task, task
+from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
+from dash_app.texts import LANGUAGES, pick_texts, texts
+from dash_app.ui import page_for
+from minimind_platform.errors import Problem, SettingsError
+from trainer.configs import TRAINING_TYPES, parse_config
+
+FOLDER = Path(dash_app.__file__).parent
+
+
+def walk(component: Any) -> list[Any]:
+    """A component and all below it."""
+    if isinstance(component, list | tuple):
+        return [found for item in component for found in walk(item)]
+    children = getattr(component, "children", None)
+    return [component, *walk(children)] if hasattr(component, "to_plotly_json") else [component]
+
+
+def by_id(page: Any) -> dict[str, Any]:
+    return {c.id: c for c in walk(page) if isinstance(getattr(c, "id", None), str)}
+
+
+def text_of(component: Any) -> str:
+    return "".join(str(c) for c in walk(component) if isinstance(c, str | int | float))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("type_name", TRAINING_TYPES)
+def test_every_field_has_an_input_a_label_and_a_help(platform: FakePlatform, language: str, type_name: str) -> None:
+    page = new_task.layout(platform, {"type": type_name}, texts(language))  # type: ignore[arg-type]
+    parts = by_id(page)
+    labels = {c.html_for for c in walk(page) if getattr(c, "html_for", None)}
+    for name, field in forms.type_fields(platform.training_types(), type_name).items():
+        assert f"field-{name}" in parts
+        assert f"field-{name}" in labels
+        assert parts[f"entry-{name}"].hidden is False
+        assert len(text_of(parts[f"help-{name}"])) > 5, field
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_setting_has_a_label_in_every_language(platform: FakePlatform, language: str) -> None:
+    t = texts(language)
+    fields = {field.name: field for kind in platform.training_types().values() for field in kind.fields}
+    assert set(t.labels) == set(fields)
+    if language != "en":
+        assert set(t.helps) == set(fields)
+        assert all(re.search(r"[\u4e00-\u9fff]", text) for text in t.helps.values())
+
+
+def test_all_languages_have_the_same_texts_with_the_same_gaps() -> None:
+    def gaps(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    first, *others = [pages.TEXTS for pages, _ in LANGUAGES.values()]
+    for other in others:
+        assert set(other) == set(first)
+        assert {k: gaps(v) for k, v in other.items()} == {k: gaps(v) for k, v in first.items()}
+
+
+def test_every_text_that_code_asks_for_exists() -> None:
+    keys = texts("en").pages
+    for path in FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "t"
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                assert node.args[0].value in keys, path
+    for path in FOLDER.glob("assets/*.js"):
+        for key in re.findall(r'\btext\("(\w[\w.]*)"', path.read_text(encoding="utf-8")):
+            assert f"js.{key}" in keys, path
+
+
+def codes_in_code() -> set[str]:
+    """The problem codes that the sources of trainer and platform hold; a command line speaks English only."""
+    root = FOLDER.parent
+    found: set[str] = set()
+    for path in [*root.glob("trainer/*.py"), *root.glob("platform/minimind_platform/*.py")]:
+        if path.name.startswith("cli"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") in ("Problem", "FieldProblem")
+                and len(node.args) > 1
+            ):
+                code = node.args[1]
+                found |= {code.value} if isinstance(code, ast.Constant) else set()
+    return found
+
+
+def test_every_problem_of_ours_is_said_in_chinese() -> None:
+    assert codes_in_code() <= set(texts("zh").problems)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"data_path": ""},
+        {"data_path": "x" * 5000},
+        {"data_path": "x", "epochs": "2.5", "learning_rate": "fast", "use_moe": "perhaps", "batch_size": 0},
+        {"data_path": "x", "eval_fraction": 0.9, "nope": 1},
+        {"data_path": "x", "learning_rate": 1, "grad_clip": "nan", "warmup_steps": None, "dtype": "int8"},
+        {"data_path": "x", "device": "tpu"},
+        {"data_path": "x", "hidden_size": 100}, {"data_path": "x", "hidden_size": 24},
+        {"data_path": "x", "num_key_value_heads": 3}, {"data_path": "x", "use_moe": True, "architecture": "v2"},
+        {"data_path": "x", "use_moe": True, "num_experts_per_tok": 9},
+        {"data_path": 3, "seed": 2**40},
+    ],
+)  # fmt: skip
+def test_every_problem_of_settings_reads_as_chinese(values: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_config("sft", values)
+    for problem in caught.value.problems:
+        assert re.search(r"[\u4e00-\u9fff]", texts("zh").problem(problem)), problem
+        assert "{" not in texts("en").problem(problem)
+
+
+def test_a_problem_without_its_values_falls_back_to_its_sentence() -> None:
+    assert texts("zh").problem(Problem("x", "less_than", "Too large.")) == "Too large."
+    assert texts("zh").problem(Problem("x", "never_heard", "Odd.")) == "Odd."
+
+
+@pytest.mark.parametrize(
+    ("cookie", "header", "expected"),
+    [
+        (None, None, "en"),
+        ("zh", "en", "zh"),
+        (None, "zh-CN,zh;q=0.9", "zh"),
+        (None, "fr, zh-TW;q=0.5", "zh"),
+        ("xx", "de", "en"),
+    ],
+)
+def test_the_language_is_the_chosen_one_else_the_browsers(
+    cookie: str | None, header: str | None, expected: str
+) -> None:
+    assert pick_texts(cookie, header).language == expected
+
+
+@pytest.mark.parametrize(
+    "path", ["/tasks", "/new", "/new?", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", f"/{HTML}"]
+)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pages_hold_user_text_only_as_text(platform: FakePlatform, path: str, language: str) -> None:
+    page = page_for(platform, path, {"clone": "c4", "base": HTML}, texts(language))  # type: ignore[arg-type]
+    for component in walk(page):
+        kind = type(component).__name__
+        assert kind not in ("Markdown", "DangerouslySetInnerHTML", "Iframe")
+        assert not getattr(component, "dangerously_allow_html", False)
+
+
+def test_scripts_never_write_markup() -> None:
+    for path in FOLDER.glob("assets/*.js"):
+        source = path.read_text(encoding="utf-8")
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", source), path
+        assert not re.search(r"https?://", source), path
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    for path in [*FOLDER.glob("assets/*.css"), *FOLDER.rglob("*.py")]:
+        assert not re.search(r"(url\(|src=|href=)[\"']?https?://", path.read_text(encoding="utf-8")), path
+
+
+def change(platform: FakePlatform, before: str, **form: Any) -> new_task.Updates:
+    values = forms.default_values(platform.training_types(), before) | form.pop("values", {})
+    whole = {"type": before, "preset": "minimind-3", "trigger": "", "tried": False, "values": values} | form
+    return new_task.changes(platform, whole, before, texts("en"))  # type: ignore[arg-type]
+
+
+def test_a_change_of_type_keeps_what_a_person_changed(platform: FakePlatform) -> None:
+    updates = change(platform, "pretrain", type="sft", values={"batch_size": "7"})
+    assert updates["field-learning_rate"] == {"value": "1e-5"}
+    assert updates["field-from_weight"] == {"value": "pretrain"}
+    assert "field-batch_size" not in updates
+    assert updates["entry-system_prompt_ratio"] == {"hidden": False}
+
+
+def test_a_preset_fills_in_the_sizes(platform: FakePlatform) -> None:
+    updates = change(platform, "pretrain", preset="tiny", trigger="preset")
+    assert updates["field-hidden_size"] == {"value": "128"}
+    assert updates["field-num_hidden_layers"] == {"value": "2"}
+    assert change(platform, "pretrain", values={"hidden_size": "640"})["preset"] == {"value": ""}
+
+
+def test_an_empty_form_complains_only_after_a_try(platform: FakePlatform) -> None:
+    assert change(platform, "pretrain")["error-data_path"] == {"children": None}
+    tried = change(platform, "pretrain", tried=True, values={"epochs": "many"})
+    assert tried["error-data_path"]["children"] == "Required, but empty."
+    assert "many" in text_of(tried["form-summary"]["children"])
+
+
+def test_a_copied_form_submits_what_the_task_had(platform: FakePlatform) -> None:
+    page = by_id(new_task.layout(platform, {"clone": "a2"}, texts("zh")))  # type: ignore[arg-type]
+    assert page["field-hidden_size"].value == "512"
+    assert page["task-name"].value == "pretrain-512d-8l"
+    values = {name: page[f"field-{name}"].value for name in forms.type_fields(platform.training_types(), "pretrain")}
+    form = {
+        "type": "pretrain",
+        "name": "",
+        "priority": "0",
+        "key": "k",
+        "parent": page["new-task"].to_plotly_json()["props"]["data-parent"],
+        "values": values,
+    }
+    updates, made = new_task.submission(platform, form, texts("zh"))  # type: ignore[arg-type]
+    assert made
+    copy = platform.task(updates["url"]["pathname"].removeprefix("/tasks/"))
+    original = platform.task("a2")
+    assert copy.parent_id == original.id
+    assert copy.config == original.config | {"save_dir": copy.config["save_dir"]}
+
+
+def test_settings_that_differ_from_the_default_are_marked(platform: FakePlatform) -> None:
+    rows = [c for c in walk(task.layout(platform, "a2", texts("en"))) if getattr(c, "className", "") == "changed"]  # type: ignore[arg-type]
+    assert [text_of(row) for row in rows] == [
+        "Training datadata_pathdataset/samples/pretrain.jsonlchanged–",
+        "Widthhidden_size512changed768",
+    ]
+
+
+def test_models_are_found_by_words_and_their_absence_is_explained(platform: FakePlatform) -> None:
+    t = texts("en")
+    assert "minimind-sft" in text_of(models.lists(platform, "SFT tiny", t))  # type: ignore[arg-type]
+    assert "pretrain_768" not in text_of(models.lists(platform, "SFT tiny", t))  # type: ignore[arg-type]
+    assert t("models.none_match", words="zzz") in text_of(models.lists(platform, "zzz", t))  # type: ignore[arg-type]
+    platform.tracking = False
+    assert t("models.away") in text_of(models.lists(platform, "", t))  # type: ignore[arg-type]
+    platform.files.clear()
+    platform.tracking, platform.versions = True, []
+    assert t("models.empty") in text_of(models.lists(platform, "", t))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (formats.whole(12613), "12,613"), (formats.short(1_310_000), "1.3 M"), (formats.short(512), "512"),
+        (formats.size(2_100_000_000), "2.1 GB"), (formats.size(999), "999 B"), (formats.size(999_600), "1.0 MB"),
+        (formats.duration(200, texts("en")), "3 min 20 s"), (formats.duration(0.2, texts("en")), "< 1 s"),
+        (formats.duration(90_000, texts("zh")), "1 天 1 小时"), (formats.setting(1e-05), "1e-5"),
+        (formats.setting(0.0005), "0.0005"), (formats.loss(None), "–"),
+    ],
+)  # fmt: skip
+def test_numbers_read_well(made: str, expected: str) -> None:
+    assert made == expected
+
+
+def test_the_plotting_script_is_of_the_version_of_the_package() -> None:
+    import plotly
+
+    whole = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    with whole.open(encoding="utf-8") as file:
+        head = file.read(200)
+    assert f"plotly.js v{PLOTLY_VERSION}" in head
+    assert f"v{PLOTLY_VERSION}" in gzip.decompress(PLOTLY_FILE.read_bytes())[:300].decode()
+    assert f"?v={PLOTLY_VERSION}" in (FOLDER / "assets" / "65-charts.js").read_text(encoding="utf-8")
+
+
+def test_pages_are_json(platform: FakePlatform) -> None:
+    page = page_for(platform, "/tasks/c4", {}, texts("zh"))  # type: ignore[arg-type]
+    json.dumps(page, default=lambda c: c.to_plotly_json())

@@ -1,0 +1,377 @@
+"""The pages in a real browser, against the platform in memory: what a person sees, and what the browser must not do."""
+
+import re
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "dash_app"))
+from fake_platform import HTML, FakePlatform  # noqa: E402
+
+from dash_app.app import create_app  # noqa: E402
+from dash_app.texts import texts  # noqa: E402
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+PAGES = ("/tasks", "/tasks?q=nothing-has-this", "/new", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", "/nope")
+DATA = "dataset/samples/pretrain.jsonl"
+
+
+@dataclass
+class Site:
+    """A running web app and the platform behind it."""
+
+    url: str
+    platform: FakePlatform
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    platform = FakePlatform.with_data(tmp_path)
+    config = uvicorn.Config(
+        create_app(platform), host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1
+    )  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Site(f"http://127.0.0.1:{port}", platform)
+    server.should_exit = True
+    thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    with_checks = Checked(browser, site)
+    yield with_checks.page
+    with_checks.close()
+
+
+class Checked:
+    """A page that must neither log errors nor ask other hosts."""
+
+    def __init__(
+        self, browser: Browser, site: Site, language: str = "en", theme: Any = "light", width: int = 1280
+    ) -> None:
+        self.faults: list[str] = []
+        self.context = browser.new_context(
+            base_url=site.url, color_scheme=theme, viewport={"width": width, "height": 844}
+        )
+        self.context.add_cookies([{"name": "lang", "value": language, "url": site.url}])
+        self.page = self.context.new_page()
+        self.page.on(
+            "console", lambda m: self.faults.append(m.text) if m.type == "error" and "404" not in m.text else None
+        )
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        host = urlsplit(site.url).netloc
+        self.page.on(
+            "request", lambda r: self.faults.append(r.url) if urlsplit(r.url).netloc not in (host, "") else None
+        )
+        self.page.on("dialog", lambda d: self.faults.append(f"dialog {d.message}"))
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.faults == []
+
+
+def shown(page: Page, path: str) -> None:
+    page.goto(path)
+    expect(page.locator(".page, .empty").first).to_be_visible()
+    if path.startswith("/tasks") and page.locator("#task-list").count():
+        expect(page.locator("#task-list[aria-busy]")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh", "dark")])
+def test_every_page_is_clean_and_accessible(browser: Browser, site: Site, language: str, theme: str) -> None:
+    checked = Checked(browser, site, language, theme)
+    for path in PAGES:
+        shown(checked.page, path)
+        assert checked.page.locator("html").get_attribute("lang") == texts(language).html_lang
+        checked.page.wait_for_timeout(700)
+        checked.page.evaluate(AXE)
+        found = checked.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa']})")
+        serious = [
+            (v["id"], [n["html"][:160] for n in v["nodes"]][:3])
+            for v in found["violations"]
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], path
+    checked.close()
+
+
+def test_a_phone_shows_every_page_without_sideways_scrolling(browser: Browser, site: Site) -> None:
+    checked = Checked(browser, site, "zh", width=390)
+    for path in PAGES:
+        shown(checked.page, path)
+        checked.page.wait_for_timeout(400)
+        width = checked.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, path
+    checked.page.locator("#nav-new").click()
+    expect(checked.page.locator("#submit-task")).to_be_visible()
+    checked.close()
+
+
+def test_filters_are_in_the_url_and_come_back_from_it(page: Page) -> None:
+    shown(page, "/tasks")
+    page.locator(".chip[data-state=FAILED]").click()
+    expect(page).to_have_url(re.compile(r"\?state=FAILED$"))
+    expect(page.locator("#task-list tbody tr")).to_have_count(1)
+    page.locator("#task-type-filter").select_option("pretrain")
+    expect(page.locator("#clear-filters")).to_be_visible()
+    page.locator("#clear-filters").click()
+    expect(page).to_have_url(re.compile(r"/tasks$"))
+    shown(page, "/tasks?state=RUNNING&type=pretrain&q=512")
+    expect(page.locator("#task-list tbody tr")).to_have_count(1)
+    expect(page.locator("#task-search")).to_have_value("512")
+    expect(page.locator("#task-type-filter")).to_have_value("pretrain")
+    page.locator("#nav-tasks").click()
+    expect(page.locator("#task-list tbody tr")).to_have_count(25)
+
+
+def test_paging(page: Page) -> None:
+    shown(page, "/tasks")
+    page.get_by_label("Next page").click()
+    expect(page.locator(".pager")).to_contain_text("26–36 of 36")
+    expect(page).to_have_url(re.compile("page=2"))
+
+
+def test_a_refresh_keeps_focus(page: Page, site: Site) -> None:
+    shown(page, "/tasks")
+    button = page.locator("tr[data-task^=a2] [data-action=stop]")
+    button.focus()
+    site.platform._add("77", "newcomer", "sft", site.platform.task("b3").state, time.time(), 0, 0, 128)
+    expect(page.locator("tr").filter(has_text="newcomer")).to_be_visible(timeout=5000)
+    expect(button).to_be_focused()
+
+
+def test_delete_asks_and_can_be_undone(page: Page, site: Site) -> None:
+    shown(page, "/tasks?q=tiny-first")
+    row = page.locator("tr[data-task^=f1]")
+    row.locator("[data-action=delete]").click()
+    page.locator("#ask-cancel").click()
+    expect(row).to_be_visible()
+    row.locator("[data-action=delete]").click()
+    page.locator("#ask-confirm").click()
+    expect(row).to_have_count(0)
+    assert site.platform.task("f1").deleted_at
+    page.get_by_role("button", name="Undo").click()
+    expect(row).to_be_visible()
+    assert site.platform.task("f1").deleted_at is None
+
+
+def test_stop_and_resume_from_the_list(page: Page, site: Site) -> None:
+    shown(page, "/tasks")
+    page.locator("tr[data-task^=a2] [data-action=stop]").click()
+    page.locator("#ask-confirm").click()
+    expect(page.locator("tr[data-task^=a2] .pill")).to_have_text("Stopping")
+    page.locator("tr[data-task^=d5] [data-action=resume]").click()
+    expect(page.locator("tr[data-task^=d5] .pill")).to_have_text("Queued")
+
+
+def test_errors_stand_at_their_fields_all_at_once(page: Page) -> None:
+    shown(page, "/new")
+    page.locator("#field-epochs").fill("many")
+    page.locator("#field-hidden_size").fill("100")
+    expect(page.locator("#error-epochs")).to_contain_text("whole number")
+    expect(page.locator("#error-data_path")).to_be_empty()
+    page.locator("#submit-task").click()
+    expect(page.locator("#error-data_path")).to_have_text("Required, but empty.")
+    expect(page.locator("#error-hidden_size")).to_contain_text("multiple")
+    expect(page.locator("#form-summary li")).to_have_count(3)
+    expect(page.locator("#field-epochs")).to_have_attribute("aria-invalid", "true")
+    page.locator("#form-summary a", has_text="Epochs").click()
+    expect(page.locator("#field-epochs")).to_be_focused()
+    page.locator("#field-epochs").fill("3")
+    expect(page.locator("#error-epochs")).to_be_empty()
+    expect(page.locator("#field-epochs")).to_be_focused()
+
+
+def test_a_double_click_makes_one_task_and_leads_to_it(page: Page, site: Site) -> None:
+    before = len(site.platform.all)
+    shown(page, "/new")
+    page.locator("#task-name").fill(HTML)
+    page.locator(f"[data-value='{DATA}']").click()
+    expect(page.locator("#field-data_path")).to_have_value(DATA)
+    expect(page.locator("#plan-steps")).to_have_text("20,000")
+    page.locator("#submit-task").dblclick()
+    expect(page.locator("#task-state")).to_have_text("Queued")
+    expect(page.locator("#task-name-text")).to_have_text(HTML)
+    assert len(site.platform.all) == before + 1
+
+
+def test_ctrl_enter_submits_what_was_just_typed(page: Page, site: Site) -> None:
+    shown(page, "/new")
+    page.locator("#field-data_path").fill(DATA)
+    page.locator("#field-epochs").fill("9")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#task-state")).to_have_text("Queued")
+    assert max(site.platform.all.values(), key=lambda t: t.created_at).config["epochs"] == 9
+
+
+def test_type_and_preset_change_defaults_but_not_what_was_typed(page: Page) -> None:
+    shown(page, "/new")
+    page.locator("#field-batch_size").fill("7")
+    page.locator("label", has_text="Supervised fine-tuning").click()
+    expect(page.locator("#field-learning_rate")).to_have_value("1e-5")
+    expect(page.locator("#field-batch_size")).to_have_value("7")
+    page.locator("#preset label", has_text="tiny").click()
+    expect(page.locator("#field-hidden_size")).to_have_value("128")
+    page.locator("#field-hidden_size").fill("136")
+    expect(page.locator("#preset input[value='']")).to_be_checked()
+
+
+def test_train_from_this_and_clone_fill_in_the_form(page: Page) -> None:
+    shown(page, "/models")
+    page.get_by_title("Train from minimind-pretrain / 7").click()
+    expect(page.locator("#field-from_weight")).to_have_value("models:/minimind-pretrain/7")
+    expect(page.locator("#task-type input[value=sft]")).to_be_checked()
+    shown(page, "/tasks/a2")
+    page.locator("#action-clone").click()
+    expect(page.locator("#task-name")).to_have_value("pretrain-512d-8l")
+    expect(page.locator("#field-hidden_size")).to_have_value("512")
+
+
+def test_the_task_page_lives(page: Page, site: Site) -> None:
+    shown(page, "/tasks/a2")
+    expect(page.locator("#chart-loss .trace")).to_have_count(4)
+    step = page.locator("#tile-step")
+    before = step.inner_text()
+    expect(step).not_to_have_text(before, timeout=5000)
+    expect(page.locator("#tile-speed")).to_have_text("41,437")
+    expect(page.locator(".log-line").last).to_contain_text("step=")
+    points = "document.querySelector('#chart-loss').data[2].x"
+    count, last = page.evaluate(f"[{points}.length, {points}.at(-1)]")
+    page.wait_for_timeout(4500)
+    more = page.evaluate(points)
+    assert len(more) > count
+    assert more == sorted(set(more))
+    assert more[count - 1] == last
+
+
+def test_an_update_asks_only_for_what_is_new(page: Page) -> None:
+    shown(page, "/tasks/a2")
+    expect(page.locator("#chart-loss .trace")).to_have_count(4)
+    page.wait_for_timeout(1500)
+    with page.expect_response(re.compile("/live")) as caught:
+        pass
+    assert len(caught.value.body()) < 4_000
+
+
+def test_following_pauses_when_scrolled_up(page: Page) -> None:
+    shown(page, "/tasks/a2")
+    expect(page.locator(".log-line").first).to_be_visible()
+    page.locator("#task-log").evaluate("box => { box.scrollTop = 0; }")
+    expect(page.locator("#log-follow")).to_have_attribute("aria-pressed", "false")
+    page.wait_for_timeout(1500)
+    assert page.locator("#task-log").evaluate("box => box.scrollTop") == 0
+    page.locator("#log-follow").click()
+    expect(page.locator("#log-follow")).to_have_attribute("aria-pressed", "true")
+    assert page.locator(".log-line").count() == 800
+
+
+def test_a_failed_task_says_why_and_html_stays_text(page: Page) -> None:
+    shown(page, "/tasks/c4")
+    expect(page.locator("[data-banner=failed]")).to_contain_text(HTML)
+    expect(page.locator("[data-banner=failed]")).to_contain_text("Lower learning_rate")
+    expect(page.locator(".log-line").last).to_contain_text("<script>alert(2)</script>")
+    expect(page.locator("#action-resume")).to_be_visible()
+    page.locator("#tab-history").click()
+    expect(page.locator("#task-history")).to_contain_text(HTML)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_from_one_task_to_another_nothing_stays_behind(page: Page, site: Site) -> None:
+    shown(page, "/tasks/a2")
+    expect(page.locator("#chart-loss .trace")).to_have_count(4)
+    page.locator("#nav-tasks").click()
+    page.locator("tr[data-task^=b3] .task-link").click()
+    expect(page.locator("#task-name-text")).to_have_text("sft-answers-zh")
+    expect(page.locator("#chart-loss .trace")).to_have_count(0)
+    expect(page.locator("#tile-step")).to_have_text("–")
+    expect(page.locator("[data-banner=waits]")).to_contain_text("held by")
+    page.go_back()
+    expect(page.locator("#task-list tbody tr")).to_have_count(25)
+
+
+def test_an_absent_tracking_server_is_told_and_the_page_goes_on(page: Page, site: Site) -> None:
+    shown(page, "/tasks/a2")
+    expect(page.locator("#chart-loss .trace")).to_have_count(4)
+    site.platform.tracking = site.platform.scheduler = False
+    expect(page.locator("[data-banner=tracking]")).to_contain_text("training goes on")
+    expect(page.locator("[data-banner=scheduler]")).to_be_visible()
+    site.platform.tracking = site.platform.scheduler = True
+    expect(page.locator("[data-banner=tracking]")).to_have_count(0)
+
+
+def test_tabs_by_keyboard_and_link(page: Page) -> None:
+    shown(page, "/tasks/f1")
+    page.locator("#tab-overview").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#panel-settings")).to_be_visible()
+    page.locator("#only-changed").click()
+    expect(page.locator("#settings-table tbody tr:visible")).to_have_count(2)
+    shown(page, "/tasks/f1#checkpoints")
+    expect(page.locator("#task-checkpoints tbody tr")).to_have_count(3)
+
+
+def test_theme_and_language_switch_and_stay(page: Page) -> None:
+    shown(page, "/tasks?q=tiny")
+    html = page.locator("html")
+    expect(html).to_have_attribute("data-bs-theme", "light")
+    page.locator("#theme-toggle").click()
+    page.locator("#theme-toggle").click()
+    expect(html).to_have_attribute("data-bs-theme", "dark")
+    page.locator("#language-link").click()
+    expect(page.locator("h1")).to_have_text("任务")
+    expect(page).to_have_url(re.compile(r"/tasks\?q=tiny$"))
+    expect(html).to_have_attribute("data-bs-theme", "dark")
+    expect(html).to_have_attribute("lang", "zh-CN")
+
+
+def test_an_empty_installation_invites_to_the_first_task(browser: Browser, site: Site) -> None:
+    site.platform.all.clear()
+    site.platform.versions.clear()
+    site.platform.files.clear()
+    checked = Checked(browser, site, "zh")
+    shown(checked.page, "/tasks")
+    expect(checked.page.locator(".empty")).to_contain_text("还没有任务")
+    shown(checked.page, "/models")
+    expect(checked.page.locator(".empty")).to_contain_text("还没有模型")
+    checked.close()
+
+
+def test_model_search(page: Page) -> None:
+    shown(page, "/models")
+    page.locator("#model-search").fill("sft")
+    expect(page.locator(".list tbody tr")).to_have_count(2)
+    page.locator("#model-search").fill("nothing at all")
+    expect(page.locator(".none-match")).to_be_visible()
