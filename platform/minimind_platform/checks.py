@@ -89,7 +89,7 @@ class Checks:
             return None
         base = checked.base.folder if checked.base else None
         tokenizer = tokenizer_file(checked.config, base)
-        sample = self._data.sample(checked.data, checked.config.type, tokenizer)
+        sample = self._data.sample(checked.data, tokenizer)
         return Plan(checked.config, model_sizes(checked.config, base), sample)
 
     def _check_data(self, checked: Checked, name: str, text: str, changes: dict[str, Any]) -> None:

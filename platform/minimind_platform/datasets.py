@@ -1,7 +1,7 @@
 """Data files: which there are, how many rows they have, and how long the rows are in tokens.
 
 DataFiles(paths).listing()
-DataFiles(paths).sample(path, "sft", tokenizer)      # up to 2,000 rows, tokenised; remembered until the file changes
+DataFiles(paths).sample(path, tokenizer)      # up to 2,000 rows, tokenised; remembered until the file changes
 """
 
 import json
@@ -25,10 +25,8 @@ COUNTED_FILE = 256 * 2**20
 MOST_FILES = 1_000
 LONGEST_TEXT = 200_000
 """Characters of a row that are tokenised; no training reads more."""
-MESSAGE_TOKENS = 6
-"""What the chat template puts around a message."""
-THINK_TOKENS = 5
-"""The empty <think> block of an answer."""
+MARKS = 2
+"""Tokens that a training puts at the begin and end of a row."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +56,9 @@ class DataFiles:
         files = sorted({file for folder in folders for file in _jsonl_files(folder)})
         return [self._dataset(file) for file in files[:MOST_FILES]]
 
-    def sample(self, path: Path, row_format: str, tokenizer: Path) -> RowSample:
+    def sample(self, path: Path, tokenizer: Path) -> RowSample:
         """Rows and token lengths of a file, with the tokenizer in a `tokenizer.json`."""
-        return self._remember(
-            "sample", path, (row_format, str(tokenizer)), lambda: _sample(path, row_format, tokenizer)
-        )
+        return self._remember("sample", path, (str(tokenizer),), lambda: _sample(path, tokenizer))
 
     def _dataset(self, path: Path) -> Dataset:
         from trainer.rows import detect_format
@@ -99,7 +95,7 @@ def _count(path: Path) -> int | None:
     return count + (last != b"\n")
 
 
-def _sample(path: Path, row_format: str, tokenizer: Path) -> RowSample:
+def _sample(path: Path, tokenizer: Path) -> RowSample:
     from tokenizers import Tokenizer
 
     lines = list(_some_lines(path))
@@ -110,9 +106,8 @@ def _sample(path: Path, row_format: str, tokenizer: Path) -> RowSample:
         loaded = Tokenizer.from_file(str(tokenizer))
     except Exception as error:  # the library raises nothing more precise
         raise PlatformError(f"The tokenizer {tokenizer} cannot be loaded: {error}.") from None
-    texts, extra = zip(*(_text(line, row_format) for line in lines), strict=True) if lines else ((), ())
-    encodings = loaded.encode_batch_fast(list(texts), add_special_tokens=False)
-    lengths = tuple(len(encoding.ids) + more for encoding, more in zip(encodings, extra, strict=True))
+    encodings = loaded.encode_batch_fast([_text(line) for line in lines], add_special_tokens=False)
+    lengths = tuple(len(encoding.ids) + MARKS for encoding in encodings)
     return RowSample(rows, lengths)
 
 
@@ -134,16 +129,21 @@ def _some_lines(path: Path) -> Iterator[bytes]:
                     yield line
 
 
-def _text(line: bytes, row_format: str) -> tuple[str, int]:
-    """What is tokenised of a row, and the tokens that the training adds to it."""
+def _text(line: bytes) -> str:
+    """About what a training reads of a row, with the chat template around its messages."""
     from trainer.rows import row_texts
 
     try:
         row = json.loads(line)
-        text = "\n".join(row_texts(row))[:LONGEST_TEXT]
+        turns = row.get("conversations")
+        text = "".join(map(_turn, turns)) if turns else "\n".join(row_texts(row))
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return "", 0  # the training will tell; here one bad row must not cost the estimate
-    if row_format == "pretrain":
-        return text, 2
-    messages = [m for m in row.get("conversations") or () if isinstance(m, dict)]
-    return text, sum(MESSAGE_TOKENS + (THINK_TOKENS if m.get("role") == "assistant" else 0) for m in messages)
+        return ""  # the training will tell; here one bad row must not cost the estimate
+    return text[:LONGEST_TEXT]
+
+
+def _turn(message: dict[str, Any]) -> str:
+    role, content = message.get("role", ""), message.get("content") or ""
+    extra = "".join(json.dumps(message[key], ensure_ascii=False) for key in ("tools", "tool_calls") if message.get(key))
+    think = f"<think>\n{message.get('reasoning_content') or ''}\n</think>\n\n" if role == "assistant" else ""
+    return f"<|im_start|>{role}\n{think}{content}{extra}<|im_end|>\n"
