@@ -111,10 +111,10 @@ def test_the_first_start_makes_samples_and_trains_a_demo(tmp_path, up, wait_unti
     assert (tmp_path / "dataset" / "samples" / "pretrain.jsonl").stat().st_size > 0
     platform = Platform(Settings(home=tmp_path, tracking_port=up.ports["tracking_port"]))
     [task] = platform.tasks().tasks
-    wait_until(lambda: platform.task(task.id).progress.step > 0, 60, "the first step of the demo")
+    wait_until(lambda: platform.task(task.id).progress.step > 0, 120, "the first step of the demo")
     process.send_signal(signal.SIGTERM)
     assert "1 training is going on" in process.communicate(timeout=30)[0]
     assert platform.task(task.id).state == "RUNNING"
     runner = json.loads(next(platform.settings.task_dir(task.id).glob("attempt-*/proc.json")).read_text())["runner"]
     os.kill(runner, signal.SIGTERM)
-    wait_until(lambda: not psutil.pid_exists(runner), 60, "the end of the demo")
+    wait_until(lambda: not psutil.pid_exists(runner), 120, "the end of the demo")
