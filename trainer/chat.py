@@ -140,14 +140,11 @@ def answer_mask(ids: np.ndarray, marks: ChatMarks) -> np.ndarray:
     """True where a token carries loss. An answer that does not end is labelled to the last token."""
     mask = np.zeros(len(ids), dtype=bool)
     ends = _occurrences(ids, marks.end)
-    done = 0
     for header in _occurrences(ids, marks.header):
-        if header < done:  # the assistant quotes the mark
-            continue
         start = header + len(marks.header)
         following = ends[np.searchsorted(ends, start) :]
-        done = int(following[0]) + len(marks.end) if len(following) else len(ids)
-        mask[start:done] = True
+        stop = int(following[0]) + len(marks.end) if len(following) else len(ids)
+        mask[start:stop] = True
     return mask
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from trainer.chat import (
     EMPTY_THINK,
@@ -159,7 +161,22 @@ def test_all_empty_thoughts_of_a_text_are_removed_and_others_stay(tokenizer: Cha
     assert without_empty_thinks(text).count("<think>") == 1
 
 
-@pytest.mark.parametrize("which", ["ours", "theirs", "plain tags"])
+def joins_line_breaks(tokenizer: ChatTokenizer) -> ChatTokenizer:
+    """A small tokenizer with the same template whose tokens hold several line breaks."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    marks = ["<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=290, special_tokens=marks, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    backend.train_from_iterator(["\n\n\n x", "\n\n", "\n\n\n\n", " \n", " x"] * 10, trainer)
+    small = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|im_end|>")
+    small.chat_template = tokenizer.chat_template
+    return small
+
+
+@pytest.mark.parametrize("which", ["ours", "theirs", "plain tags", "joined line breaks"])
 def test_tokens_without_empty_thoughts_equal_those_of_the_shorter_text(
     which: str, tokenizer: ChatTokenizer, request: pytest.FixtureRequest
 ) -> None:
@@ -172,6 +189,9 @@ def test_tokens_without_empty_thoughts_equal_those_of_the_shorter_text(
         template = tokenizer.chat_template
         tokenizer = type(tokenizer)(tokenizer_object=type(tokenizer.backend_tokenizer).from_str(text))
         tokenizer.chat_template = template
+    if which == "joined line breaks":  # as in Qwen
+        tokenizer = joins_line_breaks(tokenizer)
+        assert len(tokenizer.encode("\n\n\n x")) == 2
     marks = chat_marks(tokenizer)
     assert marks.empty_think
     r, derived = Random(5), 0
