@@ -32,6 +32,11 @@ def loss(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
+def rate(value: float) -> str:
+    """1.83e-4"""
+    return f"{value:.3g}" if value >= 1e-3 or not value else f"{value:.2e}".replace("e-0", "e-")
+
+
 def duration(seconds: float, t: Texts) -> str:
     """3 min 20 s"""
     if seconds < 1:

@@ -116,7 +116,7 @@ def _entry(field: "ConfigField", shown: bool, value: Any, devices: list[str], ex
     return html.Div(
         [
             label,
-            _input(field, value, devices, t),
+            _input(field, value, devices),
             html.Div(id=f"error-{name}", className="field-error"),
             html.Div(help_text, id=f"help-{name}", className="field-help"),
             extra,
@@ -136,10 +136,10 @@ def _limits(field: "ConfigField") -> str:
     return f"{field.minimum:,g} – {field.maximum:,.10g}"
 
 
-def _input(field: "ConfigField", value: Any, devices: list[str], t: Texts) -> Any:
+def _input(field: "ConfigField", value: Any, devices: list[str]) -> Any:
     id_ = f"field-{field.name}"
     if field.kind == "bool":
-        return dbc.Switch(id=id_, value=bool(value), label=t("new.yes"))
+        return dbc.Switch(id=id_, value=bool(value))
     if field.kind in ("choice", "device"):
         choices = list(field.choices or devices)
         if value and value not in choices:

@@ -36,7 +36,7 @@ window.mm = (function () {
   // numbers, the same as formats.py writes them
   const whole = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en-US"));
   const loss = (value) => (value === null || value === undefined ? "–" : value.toFixed(4));
-  const rate = (value) => (value === null || value === undefined ? "–" : value === 0 ? "0" : value.toExponential(2).replace("e-", "e−"));
+  const rate = (value) => (value === null || value === undefined ? "–" : value === 0 || value >= 1e-3 ? String(Number(value.toPrecision(3))) : value.toExponential(2));
   function duration(seconds) {
     if (seconds === null || seconds === undefined) { return "–"; }
     const total = Math.round(seconds);

@@ -42,5 +42,20 @@
     }, icon(ICONS[name]), words ? label : "");
   }
 
+  // Why a task waits. The platform says it in English; a sentence that is not known here is shown as it came.
+  const WAITS = [
+    [/^waits for (?<slots>.+), held by (?<holders>.+?)\.?$/i, "waits_held"],
+    [/^waits for (?<slots>.+), which this machine does not have\.?$/i, "waits_missing"],
+    [/^next try in (?<seconds>.+) s\.?$/i, "waits_retry"],
+    [/^position (?<n>\d+) in the queue\.?$/i, "waits_position"],
+  ];
+  mm.waits = (sentence) => {
+    for (const [pattern, key] of WAITS) {
+      const match = pattern.exec(sentence);
+      if (match) { return text(key, match.groups); }
+    }
+    return sentence;
+  };
+
   mm.actions = { possible, act, button, icons: ICONS };
 })();

@@ -118,7 +118,7 @@
   function updateRow(page, row, task) {
     const progress = task.progress;
     setText(row.link, task.name);
-    setText(row.note, task.state === "QUEUED" ? task.waits_for : task.state === "FAILED" ? task.error : "");
+    setText(row.note, task.state === "QUEUED" ? mm.waits(task.waits_for) : task.state === "FAILED" ? task.error : "");
     row.note.title = row.note.textContent;
     row.note.className = task.state === "FAILED" ? "row-note bad" : "row-note";
     mm.pill(row.pill, task.state);
@@ -144,7 +144,7 @@
       row.cells.actions.replaceChildren(h("div", { class: "action-row" }, ...buttons));
       if (focused) { const same = row.cells.actions.querySelector(`[data-action=${focused}]`) || clone; same.focus(); }
     }
-    for (const name of ["loss", "speed", "time_left", "device"]) { row.cells[name].toggleAttribute("data-empty", row.cells[name].textContent === "–"); }
+    for (const name of ["progress", "loss", "speed", "time_left", "device"]) { row.cells[name].toggleAttribute("data-empty", row.cells[name].textContent === "–"); }
     mm.moments(row.element);
   }
 
@@ -199,7 +199,7 @@
         h("button", { class: "btn btn-quiet btn-icon", type: "button", "aria-label": text("next"), onclick: turn(1) }, icon("chevron-right")));
     }
     const many = total > PAGE;
-    setText(pager.children[0], many ? text("page", { from: mm.whole(first), to: mm.whole(last), n: mm.whole(total) }) : text("total", { n: mm.whole(total) }));
+    setText(pager.children[0], many ? text("page", { from: mm.whole(first), to: mm.whole(last), n: mm.whole(total) }) : text(total === 1 ? "total_one" : "total", { n: mm.whole(total) }));
     pager.children[1].hidden = pager.children[2].hidden = !many;
     pager.children[1].disabled = first === 1;
     pager.children[2].disabled = last >= total;

@@ -26,7 +26,7 @@
       hovermode: "x unified", hoverlabel: { bgcolor: card, bordercolor: grid, font: { color: token("--ink"), family: token("--font") } },
       xaxis: { showgrid: false, zeroline: false, linecolor: grid, tickfont: { size: 11 }, title: { text: text("step_axis"), font: { size: 11 }, standoff: 8 }, tickformat: ",d", nticks: 8, rangemode: "tozero" },
       yaxis: kind === "loss"
-        ? { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, type: logScale ? "log" : "linear", nticks: 6, dtick: logScale ? "D2" : undefined }
+        ? { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, type: logScale ? "log" : "linear", nticks: 6 }
         : { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, exponentformat: "e", rangemode: "tozero", nticks: 6 },
       dragmode: "zoom",
     };
@@ -70,7 +70,7 @@
       state.logScale = !state.logScale;
       try { localStorage.setItem("log-scale", state.logScale ? "1" : ""); } catch (error) { /* for this page only */ }
       press();
-      if (state.drawn) { window.Plotly.relayout(state.boxes.loss, { "yaxis.type": state.logScale ? "log" : "linear", "yaxis.dtick": state.logScale ? "D2" : null, "yaxis.autorange": true }); }
+      if (state.drawn) { window.Plotly.relayout(state.boxes.loss, { "yaxis.type": state.logScale ? "log" : "linear", "yaxis.autorange": true }); }
     });
     const repaint = () => {
       if (!document.contains(root)) { document.removeEventListener("themechange", repaint); return; }

@@ -49,6 +49,7 @@
     };
     tile("step", p.total_steps ? mm.whole(p.step) : "–", p.total_steps ? `/ ${mm.whole(p.total_steps)}` : "",
       p.epochs ? text("epoch", { n: Math.min(p.epochs, Math.floor(p.epoch) + 1), total: p.epochs }) : "");
+    document.getElementById("tile-step-bar").parentElement.dataset.state = task.state;
     document.getElementById("tile-step-bar").style.width = `${(p.fraction * 100).toFixed(2)}%`;
     tile("loss", mm.loss(p.loss), "", p.eval_loss === null ? text("no_eval") : text("eval_loss", { n: mm.loss(p.eval_loss) }));
     tile("learning_rate", mm.rate(p.learning_rate));
@@ -77,7 +78,7 @@
     const shown = b.querySelector("[data-banner=failed] .notice-hint");
     if (shown && failed) { setText(shown, task.hint); }
     mm.banner(b, "failed", "bad", "exclamation-octagon-fill", failed ? task.error || text("state.FAILED") : "", hint);
-    mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? task.waits_for : "");
+    mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? mm.waits(task.waits_for) : "");
     mm.banner(b, "scheduler", "warn", "exclamation-triangle-fill", !delta.scheduler && !task.ended ? text("scheduler_away") : "");
     mm.banner(b, "tracking", "warn", "cloud-slash", delta.tracking ? "" : text("tracking_away", { time: mm.clock(page.readAt) }));
     mm.banner(b, "unsynced", "info", "info-circle", task.ended && task.unsynced && delta.tracking ? text("unsynced") : "");

@@ -192,7 +192,8 @@ def _summary(problems: list["Problem"], t: Texts) -> html.Div:
     count = len(problems)
     head = t("new.problems_one") if count == 1 else t("new.problems", count=count)
     lines = []
-    for problem in problems:
+    order = list(t.labels)  # as in the form
+    for problem in sorted(problems, key=lambda p: order.index(p.field) if p.field in order else -1):
         target = "task-name" if problem.field == "name" else f"field-{problem.field}"
         text = t.problem(problem)
         label = html.A(t.label(problem.field), href=f"#{target}", className="jump") if problem.field else None

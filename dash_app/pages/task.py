@@ -143,7 +143,7 @@ def _panel(name: str, content: Any, hidden: bool = False) -> html.Div:
 
 
 def _overview(task: "Task", t: Texts) -> list[Any]:
-    peak = t("js.peak", n=formats.setting(task.config.get("learning_rate")))
+    peak = t("js.peak", n=formats.rate(task.config.get("learning_rate") or 0.0))
     return [
         html.Div([_tile(key, t, peak if key == "learning_rate" else "") for key in TILES], className="tiles"),
         html.Div(

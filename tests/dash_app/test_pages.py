@@ -255,6 +255,7 @@ def test_models_are_found_by_words_and_their_absence_is_explained(platform: Fake
         (formats.duration(200, texts("en")), "3 min 20 s"), (formats.duration(0.2, texts("en")), "< 1 s"),
         (formats.duration(90_000, texts("zh")), "1 天 1 小时"), (formats.setting(1e-05), "1e-5"),
         (formats.setting(0.0005), "0.0005"), (formats.loss(None), "–"),
+        (formats.rate(0.0005), "5.00e-4"), (formats.rate(0.002), "0.002"),
     ],
 )  # fmt: skip
 def test_numbers_read_well(made: str, expected: str) -> None:
