@@ -141,7 +141,7 @@ def _frame(t: Texts) -> html.Div:
     scripts = {key.removeprefix("js."): text for key, text in t.pages.items() if key.startswith("js.")}
     return html.Div(
         [
-            dcc.Location(id="url"),
+            dcc.Location(id="url", refresh="callback-nav"),
             html.Div(id="texts", hidden=True, **attributes(data_texts=json.dumps(scripts), data_lang=t.html_lang)),
             html.A(t("skip"), href="#page", className="skip-link"),
             _sidebar(t),

@@ -138,7 +138,7 @@ def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Up
     except PlatformError as error:
         text = [html.Strong(t("new.failed")), " ", error.message, " ", error.hint]
         return {"form-summary": {"children": notice("exclamation-octagon-fill", text, kind="bad")}}, False
-    return {"url": {"pathname": f"/tasks/{task.id}", "search": ""}}, True
+    return {"url": {"href": f"/tasks/{task.id}"}}, True
 
 
 def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:

@@ -221,7 +221,7 @@ def test_a_copied_form_submits_what_the_task_had(platform: FakePlatform) -> None
     }
     updates, made = new_task.submission(platform, form, texts("zh"))  # type: ignore[arg-type]
     assert made
-    copy = platform.task(updates["url"]["pathname"].removeprefix("/tasks/"))
+    copy = platform.task(updates["url"]["href"].removeprefix("/tasks/"))
     original = platform.task("a2")
     assert copy.parent_id == original.id
     assert copy.config == original.config | {"save_dir": copy.config["save_dir"]}
