@@ -116,6 +116,8 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
     problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in EMPTY_CODES]
     updates |= _shown_problems(platform, chosen, problems, t)
     updates["form-summary"] = {"children": _summary(problems, t) if form["tried"] and problems else None}
+    based = values.get("from_weight") not in ("none", "")
+    updates["base-note"] = {"children": [icon("info-circle"), t("new.base_note")] if based else None}
     updates["plan"] = {"children": plan(check.preflight, t)}
     return updates
 
@@ -236,6 +238,7 @@ def _presets(platform: "Platform", chosen: str, t: Texts) -> html.Div:
                 **attributes(aria_labelledby="preset-label"),
             ),
             html.Div(t("new.preset_help"), className="field-help"),
+            html.Div(id="base-note", className="field-note"),
         ],
         className="field presets",
     )

@@ -82,7 +82,7 @@ def history(platform: "Platform", task_id: str, t: Texts) -> Any:
             ("when", moment(event.at, exact=True)),
             ("event", after),
             ("attempt", event.attempt or "–"),
-            ("reason", event.reason or "–"),
+            ("reason", t.reason(event.reason) or "–"),
         )
         rows.append(html.Tr([html.Td(content, **attributes(data_label=t(f"task.{key}"))) for key, content in cells]))
     columns = [t(f"task.{key}") for key in ("when", "event", "attempt", "reason")]

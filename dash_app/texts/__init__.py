@@ -4,14 +4,14 @@ t = pick_texts(cookie, accept_language)
 t("tasks.title"); t("tasks.total", count=3); t.label("data_path"); t.problem(problem)
 """
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dash_app.texts import en, en_fields, zh, zh_fields
 
 if TYPE_CHECKING:
-    from trainer.errors import Problem
-    from trainer.fields import ConfigField
+    from minimind_platform import ConfigField, Problem
 
 LANGUAGES = {"en": (en, en_fields), "zh": (zh, zh_fields)}
 DEFAULT_LANGUAGE = "en"
@@ -25,6 +25,7 @@ class Texts:
         self.language = language
         self.html_lang: str = pages.HTML_LANG
         self.pages: dict[str, str] = pages.TEXTS
+        self.sentences: dict[str, str] = pages.SENTENCES
         self.labels: dict[str, str] = fields.LABELS
         self.helps: dict[str, str] = fields.HELP
         self.problems: dict[str, str] = fields.PROBLEMS
@@ -50,6 +51,13 @@ class Texts:
             return pattern.format(**problem.values)
         except (KeyError, IndexError):
             return problem.message
+
+    def reason(self, sentence: str) -> str:
+        """Why a task moved on, in this language where it knows the sentence."""
+        for pattern, translation in self.sentences.items():
+            if match := re.fullmatch(pattern, sentence):
+                return match.expand(translation)
+        return sentence
 
     def title(self, type_name: str, title: str = "") -> str:
         """A training type's name."""

@@ -49,6 +49,7 @@ TEXTS: dict[str, str] = {
     "new.priority_low": "Low: lets others go first",
     "new.preset": "Model size",
     "new.preset_help": "Fills in the sizes below; change them at will.",
+    "new.base_note": "The model takes the sizes of the weights that it starts from. Leave those below as they are.",
     "new.preset_custom": "Own sizes",
     "new.parameters": "{count} parameters",
     "new.pick_dataset": "Data sets found",
@@ -252,3 +253,6 @@ TEXTS: dict[str, str] = {
     "js.unit_h": "h",
     "js.unit_d": "d",
 }
+
+SENTENCES: dict[str, str] = {}
+"""The platform writes its reasons in English already."""

@@ -49,6 +49,7 @@ TEXTS: dict[str, str] = {
     "new.priority_low": "低：让其他任务先运行",
     "new.preset": "模型大小",
     "new.preset_help": "填入下面的各项尺寸，之后仍可修改。",
+    "new.base_note": "任务从已有权重开始，模型尺寸以权重为准，下面的尺寸保持原样即可。",
     "new.preset_custom": "自定义",
     "new.parameters": "{count} 参数",
     "new.pick_dataset": "找到的数据集",
@@ -249,3 +250,19 @@ TEXTS: dict[str, str] = {
     "js.unit_h": "小时",
     "js.unit_d": "天",
 }
+
+SENTENCES: dict[str, str] = {
+    r"submitted": "已提交",
+    r"its turn, on (.+)": r"轮到它了，使用 \1",
+    r"its trainer runs": "训练程序已运行",
+    r"trained to its end": "训练完成",
+    r"stopped by a person": "由用户停止",
+    r"stopped after saving a checkpoint": "保存检查点后停止",
+    r"stopped before it could save": "未及保存便已停止",
+    r"resumed by a person": "由用户继续",
+    r"ended from outside, after saving a checkpoint": "被外部终止，已保存检查点",
+    r"lost when the machine was restarted": "机器重启时中断",
+    r"lost with its process": "随进程一起中断",
+    r"to be resumed after a pause of (\d+) s": r"\1 秒后自动继续",
+}
+"""平台用英文记录的原因，按正则表达式翻译；未列出的原样显示。"""

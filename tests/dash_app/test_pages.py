@@ -138,6 +138,12 @@ def test_a_problem_without_its_values_falls_back_to_its_sentence() -> None:
     assert texts("zh").problem(Problem("x", "never_heard", "Odd.")) == "Odd."
 
 
+def test_reasons_read_as_chinese_where_they_are_known() -> None:
+    assert texts("zh").reason("its turn, on cuda:0") == "轮到它了，使用 cuda:0"
+    assert texts("zh").reason("something new") == "something new"
+    assert texts("en").reason("submitted") == "submitted"
+
+
 @pytest.mark.parametrize(
     ("cookie", "header", "expected"),
     [
