@@ -19,6 +19,7 @@ log = logging.getLogger("trainer")
 INTERVAL_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 DRAIN_SECONDS = 30.0
+AWAY_SECONDS = 2.0
 
 
 class Tracking:
@@ -28,38 +29,40 @@ class Tracking:
         self._task_dir, self._run_id, self._registered_name = task_dir, run_id, registered_name
         self._wake = threading.Event()
         self._draining = False
+        self._away = False
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
 
-    def drain(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Send what is left, but wait at most so long; the scheduler sends the rest later."""
+    def drain(self) -> None:
+        """Send what is left, but do not wait long, least of all for a server that is away: the device is needed by
+        the next task, and the scheduler sends the rest later."""
         self._draining = True
         self._wake.set()
-        self._thread.join(seconds)
+        self._thread.join(AWAY_SECONDS if self._away else DRAIN_SECONDS)
         if self._thread.is_alive():
-            log.warning("The tracking server did not take everything in %.0f s; the rest is in the spool.", seconds)
+            log.warning("The tracking server did not take everything; the rest is in the spool and follows later.")
 
     def _work(self) -> None:
         uploader: Any = None
-        pause, away = INTERVAL_SECONDS, False
+        pause = INTERVAL_SECONDS
         while True:
             last_round = self._draining
             try:
                 uploader = uploader or self._connect()
                 uploader.send()
                 pause = INTERVAL_SECONDS
-                if away:
+                if self._away:
                     log.info("The tracking server is back.")
-                away = False
+                self._away = False
                 if last_round:
                     return
             except Exception as error:  # whatever the client raises, training goes on and the spool keeps everything
-                if not away:
+                if not self._away:
                     log.warning("The tracking server is away (%s); metrics wait in the spool.", _short(error))
-                away, pause = True, min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self._away, pause = True, min(2 * pause, LONGEST_PAUSE_SECONDS)
                 if last_round:
                     pause = 1.0
             self._pause(pause)

@@ -10,6 +10,7 @@ stored after the server has answered.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -64,6 +65,11 @@ class Uploader:
         Raises:
             Exception: of MLflow's client, when the server is away or refuses; the rest stays for the next call.
         """
+        with (self.task_dir / ".upload.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a trainer that has just begun, and the replay of its last attempt
+            return self._send()
+
+    def _send(self) -> int:
         begin = offset = self._acknowledged()
         metrics: list[Any] = []
         for record, end in read_records(self.task_dir / TaskFile.METRICS, offset):
@@ -134,7 +140,9 @@ class Uploader:
         if version is None:
             self._store_files(folder, record["path"])
             tags = {**record["tags"], Tag.STEP: str(record["step"])}
-            made = self._client.create_model_version(self.registered_name, source, self.run_id, tags=tags)
+            made = self._client.create_model_version(
+                self.registered_name, source, self.run_id, tags=tags, await_creation_for=0
+            )
             version = made.version
         self._client.set_registered_model_alias(self.registered_name, Alias.LAST, str(version))
         if record.get("best"):
@@ -180,7 +188,8 @@ class Uploader:
             return
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        get_artifact_repository(self._client.get_run(self.run_id).info.artifact_uri or "").delete_artifacts(path)
+        uri = self._client.get_run(self.run_id).info.artifact_uri or ""
+        get_artifact_repository(uri, tracking_uri=self._client.tracking_uri).delete_artifacts(path)
 
     # The acknowledged offset ----------------------------------------------------------------------------------------
 

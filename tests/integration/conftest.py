@@ -82,7 +82,7 @@ def platform(tracking, tmp_path) -> Platform:
 def mlflow(tracking) -> Callable[..., dict[str, Any]]:
     """Calls MLflow's REST interface directly: `mlflow("runs/get", run_id=...)`; a body makes it a POST."""
 
-    def call(path: str, body: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
+    def call(path: str, body: dict[str, Any] | None = None, /, **query: Any) -> dict[str, Any]:
         parts = "&".join(f"{key}={value}" for key, value in query.items())
         url = f"{tracking.tracking}/api/2.0/mlflow/{path}?{parts}"
         content = None if body is None else json.dumps(body).encode()

@@ -11,7 +11,13 @@ from trainer.configs import parse_config
 from trainer.losses import next_token_loss
 from trainer.models import model_config
 
-SIZES = {"data_path": "x", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+SIZES = {
+    "data_path": "x",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 
 
 def make_model(**values: object) -> torch.nn.Module:

@@ -36,7 +36,9 @@ def test_same_seed_same_losses_and_another_seed_others(make_loop: Make, series: 
     assert series("a") == series("b") != series("c")
 
 
-@pytest.mark.parametrize("split", [{"batch_size": 4, "accumulation_steps": 2}, {"batch_size": 1, "accumulation_steps": 8}])
+@pytest.mark.parametrize(
+    "split", [{"batch_size": 4, "accumulation_steps": 2}, {"batch_size": 1, "accumulation_steps": 8}]
+)
 def test_accumulation_weighs_every_token_the_same(make_loop: Make, series: Series, split: dict[str, int]) -> None:
     make_loop("whole", batch_size=8).run()
     make_loop("split", **split).run()
@@ -91,7 +93,7 @@ def run_until(loop: Any, step: int) -> None:
 
 
 def test_a_killed_run_records_no_step_twice(make_loop: Make, series: Series, tmp_path: Path) -> None:
-    """Killed at step 13, when only the checkpoint of step 8 is there: steps 9 to 13 are done again, not recorded again."""
+    """Killed at step 13 with a checkpoint of step 12: what is done again is not recorded again."""
     make_loop("whole").run()
     loop = make_loop("killed")
     update = loop._update

@@ -55,7 +55,7 @@ def test_parameters_are_counted_once(minimind: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_go_out_and_come_back_bit_for_bit(minimind: Path, tmp_path: Path, name: str) -> None:
-    file, heads = FILES[name]
+    file, _ = FILES[name]
     original = read_pth(minimind / name / file)
     path = tmp_path / file
     write_pth(load(minimind, name).state_dict(), path)

@@ -1,0 +1,82 @@
+"""The CUDA path: the same losses as on the CPU, within the precision of its types."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.attention import PACKED
+from trainer.batches import make_batch
+from trainer.devices import autocast
+from trainer.losses import next_token_loss
+from trainer.names import Outcome
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+]
+CUDA = torch.device("cuda", 0)
+
+
+def loss_and_gradient(model: Any, rows: Any, packed: bool, dtype: str) -> tuple[float, torch.Tensor]:
+    model.set_attn_implementation(PACKED if packed else "sdpa")
+    model.zero_grad()
+    batch = make_batch(rows, np.arange(16), 0, packed, 0).to(CUDA)
+    with autocast(CUDA, dtype):
+        loss, _ = next_token_loss(model, batch)
+    (loss / len(batch.targets)).backward()
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    return float(loss.detach()) / len(batch.targets), gradient
+
+
+@pytest.fixture
+def model(make_loop: Callable[..., Any]) -> Any:
+    # Head size 64, as FlashAttention wants a multiple of eight
+    loop = make_loop(
+        hidden_size=256, num_attention_heads=4, num_key_value_heads=2, intermediate_size=512, device="auto"
+    )
+    return loop.model.to(CUDA)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2), ("float16", 5e-3)])
+def test_packed_equals_padded_on_cuda(model: Any, rows: Any, dtype: str, tolerance: float) -> None:
+    reference, gradient = loss_and_gradient(model, rows, packed=False, dtype="float32")
+    packed, packed_gradient = loss_and_gradient(model, rows, packed=True, dtype=dtype)
+    assert packed == pytest.approx(reference, rel=tolerance)
+    cosine = torch.nn.functional.cosine_similarity(gradient, packed_gradient, dim=0)
+    assert float(cosine) > 1 - tolerance
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"dtype": "float16"}, {"dtype": "float32"}, {"compile": True}, {"use_moe": True}]
+)
+def test_training_on_cuda_learns_what_the_cpu_learns(
+    make_loop: Callable[..., Any], series: Any, values: dict[str, Any]
+) -> None:
+    sizes = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "epochs": 3, "learning_rate": 3e-3}
+    moe = {k: v for k, v in values.items() if k == "use_moe"}
+    make_loop("cpu", **sizes, **moe).run()
+    assert make_loop("cuda", **sizes, device="cuda:0", **values).run() is Outcome.FINISHED
+    ours, theirs = list(series("cuda").values()), list(series("cpu").values())
+    assert ours == pytest.approx(theirs, rel=0.03)
+    assert ours[-1] < ours[0] - 0.1
+
+
+def test_a_run_stopped_on_cuda_goes_on(make_loop: Callable[..., Any], series: Any) -> None:
+    values = {"device": "cuda:0", "dtype": "bfloat16", "hidden_size": 64}
+    make_loop("whole", **values).run()
+    loop = make_loop("parts", **values)
+    update = loop._update
+
+    def stopping() -> Any:
+        result = update()
+        loop.session.stop_requested = loop.step + 1 >= 9
+        return result
+
+    loop._update = stopping
+    assert loop.run() is Outcome.STOPPED
+    assert make_loop("parts", **values).run() is Outcome.FINISHED
+    assert list(series("parts")) == list(series("whole"))
+    assert list(series("parts").values()) == pytest.approx(list(series("whole").values()), rel=1e-2)
