@@ -8,7 +8,7 @@ from minimind_platform import Metric
 from minimind_platform.errors import PlatformError, TrackingUnavailableError
 
 if TYPE_CHECKING:
-    from minimind_platform import Platform
+    from minimind_platform import Platform, Series
 
 CURVES: dict[str, str] = {
     "loss": Metric.LOSS,
@@ -18,6 +18,8 @@ CURVES: dict[str, str] = {
     "learning_rate": Metric.LEARNING_RATE,
 }
 """The curves of the page and their metrics."""
+MOST_POINTS = 10_000
+"""Of one curve on the page; its script has the same limit and asks for the whole curve again beyond it."""
 
 
 def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[str, Any]:  # noqa: A002
@@ -38,9 +40,7 @@ def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[s
             tracking = False
         else:
             curves = {
-                name: {"steps": series[key].steps, "values": _short(series[key].values), "sampled": series[key].sampled}
-                for name, key in CURVES.items()
-                if key in series and series[key].steps
+                name: _points(name, series[key]) for name, key in CURVES.items() if key in series and series[key].steps
             }
     log = platform.log(task.id, offset)
     return {
@@ -52,9 +52,22 @@ def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[s
     }
 
 
-def _short(values: list[float | None]) -> list[float | None]:
-    """Six digits are more than a chart shows, and half the bytes."""
-    return [None if value is None else float(f"{value:.6g}") for value in values]
+def _points(name: str, series: "Series") -> dict[str, Any]:
+    """A curve for the page. Of more points than a chart can show, each of its points stands for several: the smallest
+    and largest curves keep their extremes, so that no spike disappears; the others show the mean."""
+    steps, values, sampled = series.steps, series.values, series.sampled
+    if len(steps) > MOST_POINTS:
+        each = -(-len(steps) // (MOST_POINTS // 2))  # half, so that the page has room for what comes
+        join = {"loss_min": min, "loss_max": max}.get(name, _mean)
+        parts = [[v for v in values[i : i + each] if v is not None] for i in range(0, len(values), each)]
+        steps = [steps[min(i + each, len(steps)) - 1] for i in range(0, len(steps), each)]
+        values, sampled = [join(part) if part else None for part in parts], True
+    # Six digits are more than a chart shows, and half the bytes.
+    return {"steps": steps, "values": [None if v is None else float(f"{v:.6g}") for v in values], "sampled": sampled}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _parse_since(text: str) -> dict[str, int]:

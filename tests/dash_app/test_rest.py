@@ -8,7 +8,9 @@ import pytest
 from fake_platform import FakePlatform
 from fastapi.testclient import TestClient
 
+from dash_app.live import MOST_POINTS
 from minimind_platform.tasks import State
+from minimind_platform.views import Series
 
 DATA = "dataset/samples/pretrain.jsonl"
 UPDATE_BYTES = 1_500
@@ -95,6 +97,18 @@ def test_a_live_update_holds_only_what_is_new(client: TestClient, platform: Fake
     steps = {"train/loss": first["curves"]["loss"]["steps"][-2]}
     third = client.get("/api/tasks/a2/live", params={"since": json.dumps(steps)}).json()
     assert len(third["curves"]["loss"]["steps"]) == 1
+
+
+def test_a_very_long_curve_is_thinned_and_keeps_its_spikes(client: TestClient, platform: FakePlatform) -> None:
+    count = 100_003
+    spiky = [9.0 if step == 77_777 else 1.0 for step in range(count)]
+    series = Series(list(range(count)), spiky, [0.0] * count, False, count)
+    platform.series = lambda _id, keys, since=None: dict.fromkeys(keys, series)  # type: ignore[method-assign]
+    curves = client.get("/api/tasks/a2/live").json()["curves"]
+    assert len(curves["loss_max"]["steps"]) == len(curves["loss_max"]["values"]) <= MOST_POINTS // 2
+    assert curves["loss"]["steps"][-1] == count - 1
+    assert max(curves["loss_max"]["values"]) == 9.0
+    assert max(curves["loss_min"]["values"]) == 1.0
 
 
 @pytest.mark.parametrize("since", ["loss", "loss:x", "{", "[1]", "{}x"])
