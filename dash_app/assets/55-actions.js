@@ -2,9 +2,10 @@
 (function () {
   "use strict";
   const { text, h, icon, api, toast, complain, ask } = mm;
-  const ICONS = { stop: "stop-circle", resume: "play-fill", retry: "arrow-repeat", clone: "copy", delete: "trash" };
+  const ICONS = { stop: "stop-circle", resume: "play-fill", retry: "arrow-repeat", clone: "copy", delete: "trash", restore: "arrow-counterclockwise" };
 
   function possible(task) {
+    if (task.deleted_at) { return ["restore"]; }
     switch (task.state) {
       case "QUEUED": case "STARTING": case "RUNNING": return ["stop"];
       case "FINISHED": return ["retry", "delete"];

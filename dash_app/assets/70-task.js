@@ -13,7 +13,7 @@
     };
     const changed = (name, result) => {
       if (name === "delete") { mm.visit("/tasks"); } else if (name === "retry") { mm.visit(`/tasks/${result.id}`); }
-      else if (name === "restore") { mm.visit(`/tasks/${page.id}`); } else { page.loop.wake(); }
+      else { page.loop.wake(); }
     };
     page.loop = mm.loop(element, 1, () => round(page, changed));
   }
@@ -78,6 +78,7 @@
     const shown = b.querySelector("[data-banner=failed] .notice-hint");
     if (shown && failed) { setText(shown, task.hint); }
     mm.banner(b, "failed", "bad", "exclamation-octagon-fill", failed ? task.error || text("state.FAILED") : "", hint);
+    mm.banner(b, "deleted", "info", "trash", task.deleted_at ? text("deleted") : "");
     mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? mm.waits(task.waits_for) : "");
     mm.banner(b, "scheduler", "warn", "exclamation-triangle-fill", !delta.scheduler && !task.ended ? text("scheduler_away") : "");
     mm.banner(b, "tracking", "warn", "cloud-slash", delta.tracking ? "" : text("tracking_away", { time: mm.clock(page.readAt) }));

@@ -176,6 +176,8 @@ TEXTS: dict[str, str] = {
     "js.retry": "Retry",
     "js.clone": "Clone",
     "js.delete": "Delete",
+    "js.restore": "Restore",
+    "js.deleted": "This task was deleted. It is not in the lists any more.",
     "js.undo": "Undo",
     "js.cancel": "Cancel",
     "js.close": "Close",

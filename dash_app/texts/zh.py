@@ -175,6 +175,8 @@ TEXTS: dict[str, str] = {
     "js.retry": "重新训练",
     "js.clone": "克隆",
     "js.delete": "删除",
+    "js.restore": "恢复",
+    "js.deleted": "这个任务已删除，不再出现在列表中。",
     "js.undo": "撤销",
     "js.cancel": "取消",
     "js.close": "关闭",

@@ -188,6 +188,15 @@ def test_delete_asks_and_can_be_undone(page: Page, site: Site) -> None:
     assert site.platform.task("f1").deleted_at is None
 
 
+def test_a_deleted_task_can_be_restored_on_its_page(page: Page, site: Site) -> None:
+    site.platform.delete("f1")
+    shown(page, "/tasks/f1")
+    expect(page.locator("[data-banner=deleted]")).to_be_visible()
+    page.locator("#action-restore").click()
+    expect(page.locator("[data-banner=deleted]")).to_have_count(0)
+    expect(page.locator("#action-retry")).to_be_visible()
+
+
 def test_stop_and_resume_from_the_list(page: Page, site: Site) -> None:
     shown(page, "/tasks")
     page.locator("tr[data-task^=a2] [data-action=stop]").click()
@@ -333,6 +342,18 @@ def test_an_absent_tracking_server_is_told_and_the_page_goes_on(page: Page, site
     expect(page.locator("[data-banner=scheduler]")).to_be_visible()
     site.platform.tracking = site.platform.scheduler = True
     expect(page.locator("[data-banner=tracking]")).to_have_count(0)
+
+
+def test_a_page_survives_a_restart_of_the_web_app(browser: Browser, site: Site) -> None:
+    checked = Checked(browser, site)
+    shown(checked.page, "/tasks/a2")
+    expect(checked.page.locator("#chart-loss .trace")).to_have_count(4)
+    checked.page.route("**/live?*", lambda route: route.abort())
+    expect(checked.page.locator("[data-banner=offline]")).to_contain_text("Trainings go on")
+    checked.page.unroute("**/live?*")
+    expect(checked.page.locator("[data-banner=offline]")).to_have_count(0)
+    checked.faults = [fault for fault in checked.faults if "ERR_FAILED" not in fault]
+    checked.close()
 
 
 def test_tabs_by_keyboard_and_link(page: Page) -> None:
