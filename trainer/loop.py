@@ -4,6 +4,7 @@ Loop(config, session, model, tokenizer, rows, eval_rows).run()
 """
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,16 @@ class Loop:
         )
         total = self.plan.total_steps
         self.log_interval = config.log_interval or max(1, total // MAX_POINTS)
-        self.eval_interval = config.eval_interval or max(1, total // 10)
-        self.save_interval = config.save_interval or max(1, total // 5)
+        self.eval_interval = config.eval_interval or math.ceil(total / 10)
+        self.save_interval = config.save_interval or math.ceil(total / 5)
         self.checkpoints = Checkpoints(session.task_dir, config.keep_checkpoints)
         self.pad_id = int(tokenizer.pad_token_id or 0)  # type: ignore[arg-type]
         self.step = 0
         self.tokens_seen = 0
         self.window = Window()
         self._skipped = 0
-        self._last_line = 0.0
+        self._last_line = time.monotonic()
+        self._tokens_at_line = 0
         self._last_loss = float("nan")
 
     # The run --------------------------------------------------------------------------------------------------------
@@ -94,6 +96,7 @@ class Loop:
         self.model.train()
         with SystemSampler(self.session, self.device):
             self.window.restart_clock()
+            self._last_line, self._tokens_at_line = time.monotonic(), self.tokens_seen
             while self.step < total and not self.session.stop_requested:
                 self._one_step()
         if self.step < total:
@@ -191,7 +194,8 @@ class Loop:
         now = time.monotonic()
         if now - self._last_line < 1 and self.step != self.plan.total_steps:
             return
-        self._last_line = now
+        speed = (self.tokens_seen - self._tokens_at_line) / (now - self._last_line)
+        self._last_line, self._tokens_at_line = now, self.tokens_seen
         log.info(
             "step=%d/%d epoch=%.2f loss=%.4f lr=%.3e grad_norm=%.3f tok/s=%.0f",
             self.step,
@@ -200,7 +204,7 @@ class Loop:
             values[Metric.LOSS],
             values[Metric.LEARNING_RATE],
             values[Metric.GRAD_NORM],
-            values[Metric.TOKENS_PER_SECOND],
+            speed,
         )
 
     def _bad_step(self, bad: StepResult) -> None:
