@@ -1,7 +1,6 @@
 """The pages in a real browser, against the platform in memory: what a person sees, and what the browser must not do."""
 
 import re
-import shutil
 import sys
 import threading
 import time
@@ -13,22 +12,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-
-playwright_api = pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "dash_app"))
-from fake_platform import HTML, FakePlatform  # noqa: E402
+from fake_platform import HTML, FakePlatform
 
-from dash_app.app import create_app  # noqa: E402
-from dash_app.texts import texts  # noqa: E402
+from dash_app.app import create_app
+from dash_app.texts import texts
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 PAGES = ("/tasks", "/tasks?q=nothing-has-this", "/new", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", "/nope")
 DATA = "dataset/samples/pretrain.jsonl"
@@ -57,16 +49,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield Site(f"http://127.0.0.1:{port}", platform)
     server.should_exit = True
     thread.join(5)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
