@@ -24,6 +24,18 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "RTX 4090": 165, "RTX 3090": 71}
+"""Dense half-precision matrix products with float32 sums, by the makers' data sheets; longer names first."""
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """What the GPU can do at most in half precision, operations a second; None where we do not know."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((1e12 * tera for part, tera in PEAK_TFLOPS.items() if part in name), None)
+
+
 def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[object]:
     """Half precision for matrix products on a GPU. The CPU stays in float32, as upstream (contract section 5)."""
     if device.type != "cuda" or dtype == "float32":

@@ -18,13 +18,14 @@ from trainer.batches import Batch, StepPlan, make_batch
 from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.configs import TrainConfig
 from trainer.data import Rows
-from trainer.devices import autocast, pick_device
+from trainer.devices import autocast, peak_flops, pick_device
 from trainer.errors import DivergedError
 from trainer.losses import next_token_loss
 from trainer.models import parameter_count, save_folder
 from trainer.names import Metric, Outcome, Tag
 from trainer.optim import learning_rate, make_optimizer
 from trainer.session import Session
+from trainer.sizes import flops_per_token, sizes_of_folder
 from trainer.state import load_state, save_state
 from trainer.system import SystemSampler
 from trainer.window import StepResult, Window
@@ -66,6 +67,7 @@ class Loop:
         self.log_interval = config.log_interval or max(1, total // MAX_POINTS)
         self.eval_interval = config.eval_interval or math.ceil(total / 10)
         self.save_interval = config.save_interval or math.ceil(total / 5)
+        self._share_of_peak = self._peak_share()
         self.checkpoints = Checkpoints(session.task_dir, config.keep_checkpoints)
         self.pad_id = int(tokenizer.pad_token_id or 0)  # type: ignore[arg-type]
         self.step = 0
@@ -183,11 +185,21 @@ class Loop:
             str(Metric.EPOCH): epoch,
             str(Metric.TOKENS): float(self.tokens_seen),
         }
+        if self._share_of_peak is not None:
+            values[str(Metric.MFU)] = closed.values[Metric.TOKENS_PER_SECOND] * self._share_of_peak
         self.session.spool.metrics(self.step, values)
         self._last_loss = closed.values[Metric.LOSS]
         self._log_line(values)
         if closed.bad is not None:
             self._bad_step(closed.bad)
+
+    def _peak_share(self) -> float | None:
+        """Share of the GPU's peak that one token a second uses (model FLOPs utilisation, arXiv:2204.02311, app. B)."""
+        peak = peak_flops(self.device)
+        if peak is None or self.model.config.model_type not in ("qwen2", "qwen3", "qwen3_moe", "llama"):
+            return None
+        length = round(self.rows.report.tokens / max(1, self.rows.report.rows))
+        return flops_per_token(sizes_of_folder(self.model.config.to_dict()), length) / peak
 
     def _log_line(self, values: dict[str, float]) -> None:
         """At most one line a second, so that a fast run does not fill the disk."""

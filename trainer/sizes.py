@@ -62,7 +62,7 @@ def sizes_of_folder(hf_config: dict[str, Any]) -> ModelSizes:
         KeyError, TypeError, ValueError: it does not describe a model of this kind.
     """
     hidden, heads = int(hf_config["hidden_size"]), int(hf_config["num_attention_heads"])
-    experts = int(hf_config.get("num_experts") or 0)
+    experts = int(hf_config.get("num_experts") or hf_config.get("num_local_experts") or 0)
     feed_forward = hf_config["moe_intermediate_size"] if experts else hf_config["intermediate_size"]
     model_type = str(hf_config.get("model_type", ""))
     return ModelSizes(
