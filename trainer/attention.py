@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
+
+from trainer.errors import Problem, SettingsError
 
 PACKED = "minimind_packed"
 
@@ -29,6 +31,23 @@ def packed_kwargs(lengths: list[int], device: torch.device) -> dict[str, Any]:
     return {"document_lengths": lengths, "document_bounds": bounds, "longest_document": max(lengths)}
 
 
+def pack(model: PreTrainedModel) -> None:
+    """Have a model attend to packed rows.
+
+    Raises:
+        SettingsError: its class has its own attention code, which does not know of documents.
+    """
+    if not model._supports_attention_backend:
+        raise cannot_pack(f"{type(model).__name__} has attention code of its own")
+    model.set_attn_implementation(PACKED)
+
+
+def cannot_pack(reason: str) -> SettingsError:
+    """What is told of a model whose rows must be padded."""
+    text = f"This model cannot train on packed rows: {reason}. Set packing to false."
+    return SettingsError([Problem("packing", "cannot_pack", text, {"reason": reason})])
+
+
 def packed_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -40,7 +59,8 @@ def packed_attention(
     document_lengths: list[int] | None = None,
     document_bounds: torch.Tensor | None = None,
     longest_document: int = 0,
-    **_: Any,
+    sliding_window: int | None = None,
+    **more: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention inside each document.
 
@@ -53,19 +73,24 @@ def packed_attention(
         document_lengths: tokens of each document. None: one document, as in plain causal attention.
         document_bounds: on CUDA, cumulated lengths [documents + 1], int32.
         longest_document: on CUDA, the largest length.
+        sliding_window: tokens that a token sees, itself included; None for all before it.
+        more: what else a model's attention may want; refused, because ignoring it would change the model in silence.
 
     Returns:
         [1, tokens, heads, head size], and None for the weights.
     """
+    for name in ("softcap", "s_aux", "position_bias"):
+        if more.get(name) is not None:
+            raise cannot_pack(f"its attention uses {name}")
     if document_bounds is not None and query.dtype in (torch.bfloat16, torch.float16):
-        return _varlen(query, key, value, document_bounds, longest_document, scaling), None
+        return _varlen(query, key, value, document_bounds, longest_document, scaling, sliding_window), None
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key = key.repeat_interleave(groups, dim=1)
         value = value.repeat_interleave(groups, dim=1)
     dropout = dropout if module.training else 0.0
     lengths = document_lengths or [query.shape[2]]
-    return _each_document(query, key, value, lengths, scaling, dropout), None  # pyright: ignore[reportCallIssue]
+    return _each_document(query, key, value, lengths, scaling, dropout, sliding_window), None  # pyright: ignore[reportCallIssue]
 
 
 @torch.compiler.disable
@@ -76,12 +101,23 @@ def _each_document(
     lengths: list[int],
     scaling: float | None,
     dropout: float,
+    window: int | None,
 ) -> torch.Tensor:
     parts = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
-    outputs = [
-        F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, dropout_p=dropout) for q, k, v in parts
-    ]
+    outputs = []
+    for q, k, v in parts:
+        mask = _band(q.shape[2], window, q.device) if window and window < q.shape[2] else None
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, dropout_p=dropout
+        )
+        outputs.append(out)
     return torch.cat(outputs, dim=2).transpose(1, 2)
+
+
+def _band(length: int, window: int, device: torch.device) -> torch.Tensor:
+    """[length, length] true where a token sees another: itself and the `window` - 1 before it."""
+    distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)[None]
+    return (distance >= 0) & (distance < window)
 
 
 def _varlen(
@@ -91,6 +127,7 @@ def _varlen(
     bounds: torch.Tensor,
     longest: int,
     scaling: float | None,
+    window: int | None,
 ) -> torch.Tensor:
     # Imported here: only on CUDA, and it costs time that a CPU run need not spend.
     from torch.nn.attention.varlen import varlen_attn
@@ -105,7 +142,7 @@ def _varlen(
         longest,
         longest,
         scale=scaling,
-        window_size=(-1, 0),
+        window_size=(window - 1 if window else -1, 0),
         enable_gqa=q.shape[1] != k.shape[1],
     )
     assert isinstance(out, torch.Tensor)  # return_aux is not asked for

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainer.attention import PACKED
+from trainer.attention import pack
 from trainer.batches import Batch, StepPlan, make_batch
 from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.configs import TrainConfig
@@ -53,7 +53,7 @@ class Loop:
         self.rows, self.eval_rows = rows, eval_rows
         self.device = pick_device(config.device)
         if config.packing:
-            model.set_attn_implementation(PACKED)
+            pack(model)
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self.model = model.to(self.device)  # type: ignore[arg-type]

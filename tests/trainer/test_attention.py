@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from trainer.attention import PACKED
+from trainer.attention import PACKED, pack
 from trainer.batches import make_batch
 from trainer.configs import parse_config
+from trainer.errors import SettingsError
 from trainer.losses import next_token_loss
 from trainer.models import model_config
 
@@ -32,7 +33,7 @@ def loss_and_gradients(model: torch.nn.Module, rows: object, packed: bool) -> tu
     batch = make_batch(rows, np.arange(8), 0, packed, 0)  # type: ignore[arg-type]
     loss, _ = next_token_loss(model, batch)
     loss.backward()
-    return float(loss), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    return float(loss.detach()), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize("values", [{}, {"architecture": "v2"}, {"use_moe": True}, {"num_key_value_heads": 4}])
@@ -43,6 +44,41 @@ def test_packed_equals_padded(rows: object, values: dict[str, object]) -> None:
     assert packed == pytest.approx(padded, rel=1e-5)
     for name, gradient in padded_grads.items():
         torch.testing.assert_close(packed_grads[name], gradient, rtol=1e-3, atol=1e-4, msg=name)
+
+
+OTHERS = {
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    "qwen2": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
+    "mistral": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+                "sliding_window": 8},
+    "gemma3_text": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+                    "head_dim": 8, "sliding_window": 8},
+    "gpt_neox": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+}  # fmt: skip
+
+
+def other_model(name: str, **values: object) -> torch.nn.Module:
+    torch.manual_seed(0)
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    config = AutoConfig.for_model(name, vocab_size=64, **ids, **values)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_models_pack_too_sliding_windows_included(rows: object, name: str) -> None:
+    model = other_model(name, **OTHERS[name])
+    padded, _ = loss_and_gradients(model, rows, packed=False)
+    packed, _ = loss_and_gradients(model, rows, packed=True)
+    assert packed == pytest.approx(padded, rel=1e-5)
+
+
+def test_models_with_attention_of_their_own_are_refused(rows: object) -> None:
+    with pytest.raises(SettingsError, match="--packing: This model cannot train on packed rows"):
+        pack(other_model("bloom", hidden_size=32, n_layer=1, n_head=2))
+    capped = other_model("gemma2", hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                         head_dim=16, intermediate_size=32, attn_logit_softcapping=5.0)  # fmt: skip
+    with pytest.raises(SettingsError, match="softcap"):
+        loss_and_gradients(capped, rows, packed=True)
 
 
 def test_a_document_does_not_see_its_neighbours(rows: object) -> None:
