@@ -117,6 +117,7 @@ PROBLEMS: dict[str, str] = {
     "data_format": "{path} 是 {found} 格式的数据，这里需要 {expected} 格式。",
     "data_unusable": "{path} 无法使用：{reason}",
     "tracking_unavailable": "跟踪服务没有响应，暂时无法读取已注册的模型。可用 “minimind up” 启动它。",
+    "cannot_pack": "该模型不能使用打包训练：{reason}。请关闭 packing。",
     "no_such_device": "没有设备 {device}，共有 {count} 块 GPU。",
     "base_size": "与基础权重 {base} 不符：这里要求 {value}，而它是 {has}。请留空，或换一个起始权重。",
     "bad_name": "名称须为一行，最多 {longest} 个字符。",
