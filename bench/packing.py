@@ -2,8 +2,8 @@
 
     python bench/packing.py [DATA.jsonl] [--steps 40] [--rounds 3]
 
-Both train the same model on the same rows in the same order, so their losses must agree. The rounds alternate, so that a
-machine that gets slower slows both. Without DATA it uses generated sample data.
+Both train the same model on the same rows in the same order, so their losses must agree. The rounds alternate, so that
+a machine that gets slower slows both. Without DATA it uses generated sample data.
 """
 
 import argparse

@@ -66,7 +66,7 @@ class Loop:
         total = self.plan.total_steps
         self.log_interval = config.log_interval or max(1, total // MAX_POINTS)
         self.eval_interval = config.eval_interval or math.ceil(total / 10)
-        self.save_interval = config.save_interval or math.ceil(total / 5)
+        self.save_interval = config.save_interval or 2 * math.ceil(total / 10)
         self._share_of_peak = self._peak_share()
         self.checkpoints = Checkpoints(session.task_dir, config.keep_checkpoints)
         self.pad_id = int(tokenizer.pad_token_id or 0)  # type: ignore[arg-type]
