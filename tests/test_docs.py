@@ -39,8 +39,9 @@ def test_the_tree_in_the_readme_names_every_source_file(name: str) -> None:
 def test_commands_in_the_readme_exist(name: str) -> None:
     from minimind_platform.cli import _parser
 
-    text = (ROOT / name).read_text(encoding="utf-8")
-    used = set(re.findall(r"^\.?\S*minimind (\w[\w-]*)", text, re.MULTILINE))
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+    text = "\n".join(blocks)
+    used = set(re.findall(r"^minimind (\w[\w-]*)", text, re.MULTILINE))
     known = next(a.choices for a in _parser([])._actions if isinstance(a.choices, dict))
     assert used and used <= set(known)
     targets = set(re.findall(r"^make (\w+)", text, re.MULTILINE))
