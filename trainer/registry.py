@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import BaseModelError
+from trainer.names import Env
 
 
 def local_version(uri: str, out_dir: Path) -> Path:
@@ -20,9 +21,12 @@ def local_version(uri: str, out_dir: Path) -> Path:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    server = os.environ.get(Env.TRACKING_URI)
+    if not server:
+        raise BaseModelError(f"{uri} needs a tracking server.", f"Set {Env.TRACKING_URI}, or name the folder itself.")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
-        version = _find(MlflowClient(), uri)
+        version = _find(MlflowClient(server), uri)
     except MlflowException as error:
         raise BaseModelError(f"{uri} cannot be found in the registry: {str(error)[:200]}") from None
     path = (version.source or "").split(f"runs:/{version.run_id}/")[-1]

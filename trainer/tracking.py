@@ -91,6 +91,7 @@ class Tracking:
 def open_run(config: TrainConfig, project: str = "minimind") -> str | None:
     """A run of its own for a training started by hand; None if the tracking server does not answer."""
     from mlflow import MlflowClient
+    from mlflow.entities import Param
 
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     try:
@@ -99,8 +100,8 @@ def open_run(config: TrainConfig, project: str = "minimind") -> str | None:
         experiment_id = experiment.experiment_id if experiment else client.create_experiment(project)
         tags: dict[str, Any] = {Tag.KIND: "train", Tag.TYPE: config.type}
         run = client.create_run(experiment_id, run_name=f"{config.type}-{config.hidden_size}d", tags=tags)
-        for name, value in config.model_dump().items():
-            client.log_param(run.info.run_id, name, value)
+        params = [Param(name, str(value)) for name, value in config.model_dump().items()]
+        client.log_batch(run.info.run_id, params=params)
     except Exception as error:  # by hand, a missing server must not stop the training
         log.warning("No tracking: %s does not answer (%s).", os.environ[Env.TRACKING_URI], _short(error))
         return None
