@@ -248,3 +248,14 @@ def test_a_tokenizer_without_template_is_refused(tokenizer: ChatTokenizer) -> No
     tokenizer.chat_template = None
     with pytest.raises(BaseModelError, match="has no chat template"):
         chat_marks(tokenizer)
+
+
+def test_labels_of_v2_are_those_of_minimind(minimind: Path) -> None:
+    """v2's tokenizer is not at hand, but its ids are, and its marks are known (contract section 4)."""
+    marks = ChatMarks(header=(1, 1078, 538, 501, 201), end=(2, 201))
+    for case in json.loads((minimind / "losses-v2" / "expected.json").read_text("utf-8"))["sft"]:
+        ids = np.array(case["input_ids"])
+        ids = ids[: np.flatnonzero(ids)[-1] + 1]  # without the padding
+        labels = np.where(answer_mask(ids, marks), ids, -100)
+        assert labels.tolist() == case["labels"][: len(labels)]
+        assert (labels != -100).any() or case["max_length"] < 25
