@@ -9,11 +9,14 @@ one, and read only after every byte is checked.
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from trainer.errors import DiskError
 from trainer.names import TaskFile
@@ -21,6 +24,7 @@ from trainer.names import TaskFile
 MANIFEST = "manifest.json"
 STATE_DIR = "trainer_state"
 _PREFIX = "step_"
+_NAME = re.compile(r"^step_\d+$")
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,9 @@ class Checkpoints:
                 shutil.rmtree(final)
             temporary.rename(final)
             _sync(self.folder)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        except Exception as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            if isinstance(error, RuntimeError) and "inline_container" not in str(error):
+            if not _disk_refused(error):
                 raise
             free = shutil.disk_usage(self.folder if self.folder.exists() else self.folder.parent).free
             raise DiskError(
@@ -81,21 +85,21 @@ class Checkpoints:
         """Every checkpoint with a manifest, oldest first."""
         if not self.folder.is_dir():
             return []
-        found = [p for p in self.folder.iterdir() if p.name.startswith(_PREFIX) and (p / MANIFEST).is_file()]
+        found = [p for p in self.folder.iterdir() if _NAME.match(p.name) and (p / MANIFEST).is_file()]
         return sorted((Checkpoint(p, int(p.name.removeprefix(_PREFIX))) for p in found), key=lambda c: c.step)
 
-    def newest_good(self, report: Callable[[str], None] = lambda _: None) -> Checkpoint | None:
+    def newest_good(self, report: Callable[[Checkpoint, str], None] = lambda _, __: None) -> Checkpoint | None:
         """The newest checkpoint whose every file has the size and SHA-256 of the manifest.
 
         Args:
-            report: is told of each damaged one that is passed over.
+            report: is told of each damaged one that is passed over, and what is wrong with it.
         """
         self._remove_temporary()
         for checkpoint in reversed(self.all()):
             damage = verify(checkpoint.path)
             if not damage:
                 return checkpoint
-            report(f"Checkpoint {checkpoint.path.name} is damaged ({damage}); falling back to the one before it.")
+            report(checkpoint, damage)
         return None
 
     def surplus(self, best_step: int | None) -> list[Checkpoint]:
@@ -111,6 +115,13 @@ class Checkpoints:
         if self.folder.is_dir():
             for left in self.folder.glob(".*.tmp"):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _disk_refused(error: Exception) -> bool:
+    """Whether it was the disk: torch and safetensors have their own ways to say so."""
+    if isinstance(error, RuntimeError):
+        return "inline_container" in str(error)
+    return isinstance(error, OSError | SafetensorError)
 
 
 def verify(folder: Path) -> str:

@@ -5,6 +5,7 @@ python -m trainer sft --config out/<run_id>/config.json
 """
 
 import argparse
+import errno
 import importlib
 import json
 import logging
@@ -16,11 +17,11 @@ from typing import Any
 
 from trainer.base_sizes import base_sizes
 from trainer.configs import TRAINING_TYPES, TrainConfig, config_class, parse_config
-from trainer.errors import Problem, SettingsError, TrainerError
+from trainer.errors import BusyError, Problem, SettingsError, TrainerError
 from trainer.fields import ConfigField, config_fields
 from trainer.names import Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
 from trainer.presets import PRESETS
-from trainer.session import Session, new_task_dir, write_json
+from trainer.session import Session, lock_of, new_task_dir, write_json
 
 log = logging.getLogger("trainer")
 MINIMIND_ONLY = {
@@ -89,7 +90,12 @@ def main(argv: list[str]) -> int:
 def run(config: TrainConfig, task_dir: Path, run_id: str, home: Path, tracked: bool) -> int:
     """One attempt, from its directory to its result file."""
     opened_here = tracked and not os.environ.get(Env.TASK_DIR)
-    with Session.open(config, task_dir, home, run_id, tracked) as session:
+    try:
+        session = Session.open(config, task_dir, home, run_id, tracked)
+    except BusyError as error:
+        log.error("%s %s", error.message, error.hint)
+        return ExitCode.FAILED
+    with session:
         if not (task_dir / TaskFile.CONFIG).exists():
             write_json(task_dir / TaskFile.CONFIG, {"type": config.type, "config": config.model_dump()})
         code, status = _attempt(config, session)
@@ -128,6 +134,8 @@ def _foreseen(error: Exception) -> tuple[str, str, ErrorClass]:
             "Lower batch_size and raise accumulation_steps by the same factor, or lower max_seq_len.",
             ErrorClass.OUT_OF_MEMORY,
         )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk is full: {error}", "Free some space, then resume.", ErrorClass.DISK
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}"[:500], "The log has the details.", ErrorClass.INTERNAL
 
@@ -141,12 +149,27 @@ def _read_settings(argv: list[str], home: Path) -> tuple[TrainConfig, argparse.N
         values |= _read_file(Path(options.config_file), cls)
     if options.preset:
         values |= PRESETS[options.preset].values
-    base = home / str(given.get("from_weight", values.get("from_weight", "")))
-    values = base_sizes(base) | values | given
+    values |= given
+    base = find_base(cls, values, home)
+    if base is not None:
+        values = base_sizes(base) | values
     for name, reason in MINIMIND_ONLY.items():
         if hasattr(options, name):
             log.info("--%s has no effect: %s.", name, reason)
     return parse_config(argv[0], values), options
+
+
+def find_base(cls: type[TrainConfig], values: dict[str, Any], home: Path) -> Path | None:
+    """Where the base weights lie, as far as settings that are not checked yet tell."""
+    name = str(values.get("from_weight", cls.model_fields["from_weight"].default)).strip()
+    if name in ("", "none") or name.startswith("models:/"):
+        return None
+    path = home / Path(name).expanduser()
+    if path.exists():
+        return path
+    width = values.get("hidden_size", cls.model_fields["hidden_size"].default)
+    moe = "_moe" if str(values.get("use_moe", "0")).lower() in ("1", "true", "yes", "on") else ""
+    return home / str(values.get("save_dir", "out")) / f"{name}_{width}{moe}.pth"
 
 
 def _read_file(path: Path, cls: type[TrainConfig]) -> dict[str, Any]:
@@ -169,7 +192,7 @@ def _place(config: TrainConfig, home: Path, resume: bool) -> tuple[Path, str, bo
         found = _unfinished(config, home)
         if found is not None:
             log.info("Going on with %s.", found)
-            return found, found.name, wants_tracking
+            return found, found.name, wants_tracking and _is_run(found.name)
         log.info("There is no unfinished run of exactly these settings; starting a new one.")
     if wants_tracking and not os.environ.get(Env.RUN_ID):
         from trainer.tracking import open_run
@@ -183,13 +206,26 @@ def _place(config: TrainConfig, home: Path, resume: bool) -> tuple[Path, str, bo
     return task_dir, run_id, wants_tracking
 
 
+def _is_run(run_id: str) -> bool:
+    from trainer.tracking import knows
+
+    if knows(run_id):
+        return True
+    log.warning("No tracking: this run began without the tracking server, which does not know it.")
+    return False
+
+
 def _unfinished(config: TrainConfig, home: Path) -> Path | None:
     wanted = json.loads(json.dumps({"type": config.type, "config": config.model_dump()}))
     found = []
     for path in (home / config.save_dir).glob(f"*/{TaskFile.CONFIG}"):
         result = path.parent / TaskFile.RESULT
         finished = result.exists() and json.loads(result.read_text())["outcome"] == Outcome.FINISHED
-        if not finished and json.loads(path.read_text(encoding="utf-8")) == wanted:
+        if finished or json.loads(path.read_text(encoding="utf-8")) != wanted:
+            continue
+        lock = lock_of(path.parent)
+        if lock is not None:  # else another trainer is at it now
+            os.close(lock)
             found.append(path.parent)
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
 

@@ -54,6 +54,10 @@ class BaseModelError(TrainerError):
     error_class = ErrorClass.BASE
 
 
+class BusyError(TrainerError):
+    """Another trainer works on the same task."""
+
+
 class DivergedError(TrainerError):
     """The loss became NaN or infinite."""
 

@@ -72,11 +72,12 @@ class Loop:
         self.pad_id = int(tokenizer.pad_token_id or 0)  # type: ignore[arg-type]
         self.step = 0
         self.tokens_seen = 0
-        self.window = Window()
+        self.window = Window(self.scaler.is_enabled())
         self._skipped = 0
         self._last_line = time.monotonic()
         self._tokens_at_line = 0
-        self._last_loss = float("nan")
+        self.last_loss = float("nan")
+        self._saved_step = 0
 
     # The run --------------------------------------------------------------------------------------------------------
 
@@ -103,7 +104,8 @@ class Loop:
                 self._one_step()
         if self.step < total:
             self._record()
-            self._save(evaluate=False)
+            if self.step != self._saved_step:
+                self._save(evaluate=False)
             log.info("Stopped at step %d of %d; a resume goes on from here.", self.step, total)
             return Outcome.STOPPED
         log.info("Finished %d steps.", total)
@@ -188,10 +190,15 @@ class Loop:
         if self._share_of_peak is not None:
             values[str(Metric.MFU)] = closed.values[Metric.TOKENS_PER_SECOND] * self._share_of_peak
         self.session.spool.metrics(self.step, values)
-        self._last_loss = closed.values[Metric.LOSS]
+        self.last_loss = closed.values[Metric.LOSS]
         self._log_line(values)
         if closed.bad is not None:
             self._bad_step(closed.bad)
+        if self.scaler.is_enabled() and self.scaler.get_scale() < 1:
+            raise DivergedError(
+                f"The gradients up to step {self.step} overflow float16 again and again.",
+                "Set dtype to bfloat16 or float32, or lower learning_rate.",
+            )
 
     def _peak_share(self) -> float | None:
         """Share of the GPU's peak that one token a second uses (model FLOPs utilisation, arXiv:2204.02311, app. B)."""
@@ -238,6 +245,7 @@ class Loop:
         """Mean loss over the held-out rows, each labelled token weighing the same. Leaves no trace in the training."""
         if self.eval_rows is None or not len(self.eval_rows):
             return None
+        began = self._now()
         self.model.eval()
         total, targets = torch.zeros((), device=self.device, dtype=torch.float64), 0
         for begin in range(0, len(self.eval_rows), self.config.batch_size):
@@ -251,25 +259,31 @@ class Loop:
         value = float(total) / targets
         self.session.spool.metrics(self.step, {str(Metric.EVAL_LOSS): value})
         log.info("step=%d eval_loss=%.4f", self.step, value)
-        self.window.restart_clock()
+        self.window.leave_out(self._now() - began)
         return value
+
+    def _now(self) -> float:
+        """The time, when the GPU has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
     def _save(self, evaluate: bool) -> None:
         eval_loss = self._evaluate() if evaluate else None
-        name, value = (Metric.EVAL_LOSS, eval_loss) if eval_loss is not None else (Metric.LOSS, self._last_loss)
+        name, value = (Metric.EVAL_LOSS, eval_loss) if eval_loss is not None else (Metric.LOSS, self.last_loss)
         best = evaluate and self.session.best.better(str(name), value, self.step)
         began = time.perf_counter()
-        checkpoint = self.checkpoints.save(
-            self.step, self._write, {"tokens": self.tokens_seen, "loss": self._last_loss}
-        )
+        checkpoint = self.checkpoints.save(self.step, self._write, {"tokens": self.tokens_seen, "loss": self.last_loss})
         self._announce(checkpoint, eval_loss, best)
         for old in self.checkpoints.surplus(self.session.best.step if self.session.best.name else None):
             self.checkpoints.remove(old)
             self.session.spool.write("checkpoint_removed", step=old.step, path=old.relative)
-        log.info("Checkpoint of step %d written in %.1f s.", self.step, time.perf_counter() - began)
-        self.window.restart_clock()
+        self._saved_step = self.step
+        seconds = time.perf_counter() - began
+        self.window.leave_out(seconds)
+        log.info("Checkpoint of step %d written in %.1f s.", self.step, seconds)
 
     def _write(self, folder: Path) -> None:
         save_folder(self.model, self.tokenizer, folder)
@@ -280,7 +294,7 @@ class Loop:
         tags = {
             Tag.TYPE: self.config.type,
             Tag.TOKENS: str(self.tokens_seen),
-            Tag.LOSS: f"{self._last_loss:.6g}",
+            Tag.LOSS: f"{self.last_loss:.6g}",
             Tag.BYTES: str(weights.stat().st_size),
             Tag.PARAMETERS: str(parameter_count(self.model)),
             Tag.BASE: self.config.from_weight,
@@ -296,9 +310,19 @@ class Loop:
             best=best,
         )
 
+    def _drop_damaged(self, checkpoint: Checkpoint, damage: str) -> None:
+        """A damaged checkpoint must not count among those that are kept."""
+        name = checkpoint.path.name
+        self.session.event(
+            "checkpoint_fallback", f"Checkpoint {name} is damaged ({damage}); going back to the one before."
+        )
+        self.checkpoints.remove(checkpoint)
+        self.session.spool.write("checkpoint_removed", step=checkpoint.step, path=checkpoint.relative)
+
     def _resume(self) -> bool:
-        found = self.checkpoints.newest_good(lambda text: self.session.event("checkpoint_fallback", text))
+        found = self.checkpoints.newest_good(self._drop_damaged)
         if found is None:
             return False
         load_state(self, found.path)
+        self._saved_step = self.step
         return True

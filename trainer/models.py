@@ -221,6 +221,22 @@ def _load_state(model: PreTrainedModel, state: State, path: Path) -> None:
     model.tie_weights()
 
 
+def is_minimind(config: Any) -> bool:
+    """Whether a model can be written as a MiniMind file, from which only sizes are read back: all else must be as
+    MiniMind has it (contract section 1)."""
+    epsilon = {"qwen3": 1e-6, "qwen3_moe": 1e-6, "llama": 1e-5}.get(config.model_type)
+    rope = getattr(config, "rope_parameters", None) or {}
+    return (
+        epsilon is not None
+        and config.rms_norm_eps == epsilon
+        and rope.get("rope_theta") == ROPE_THETA
+        and rope.get("rope_type", "default") == "default"
+        and bool(config.tie_word_embeddings)
+        and not config.attention_bias
+        and not getattr(config, "mlp_bias", False)
+    )
+
+
 def parameter_count(model: torch.nn.Module) -> int:
     """Number of weights; tied ones count once."""
     return sum(p.numel() for p in {id(p): p for p in model.parameters()}.values())

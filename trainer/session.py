@@ -5,6 +5,7 @@ with Session.open(config, type_name) as session:
 """
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from trainer.configs import TrainConfig
+from trainer.errors import BusyError
 from trainer.names import Env, ErrorClass, Outcome, TaskFile
 from trainer.spool import Spool
 
@@ -57,14 +59,23 @@ class Session:
     total_steps: int = 0
     best: Best = field(default_factory=Best)
     _tracking: Any = None
+    _lock: int | None = None
 
     @classmethod
     def open(cls, config: TrainConfig, task_dir: Path, home: Path, run_id: str, tracked: bool) -> "Session":
-        """Begin an attempt in a task directory, which is made if need be."""
+        """Begin an attempt in a task directory, which is made if need be.
+
+        Raises:
+            BusyError: another trainer is at work in it.
+        """
         task_dir.mkdir(parents=True, exist_ok=True)
+        lock = lock_of(task_dir)
+        if lock is None:
+            raise BusyError(f"Another trainer is at work in {task_dir}.", "Wait for its end, or stop it.")
         (task_dir / TaskFile.RESULT).unlink(missing_ok=True)
         attempt = int(os.environ.get(Env.ATTEMPT, "attempt-1").rpartition("-")[2])
         session = cls(task_dir, home, run_id, config, attempt, tracked)
+        session._lock = lock
         session.spool = Spool(task_dir)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, session._ask_to_stop)
@@ -77,6 +88,9 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.spool.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def begin(self, total_steps: int, epochs: int, parameters: int, device: str, step: int) -> None:
         """Record that training begins (or goes on at `step`), and start feeding the tracking server."""
@@ -103,8 +117,9 @@ class Session:
 
     def end(self, outcome: Outcome, error: str = "", hint: str = "", error_class: ErrorClass | str = "") -> None:
         """Record the end, let the tracking server catch up, and write `result.json` last."""
-        self.spool.write("end", outcome=outcome, step=self.step)
-        self.spool.flush()
+        with contextlib.suppress(OSError):  # a full disk must not keep us from saying so in the result
+            self.spool.write("end", outcome=outcome, step=self.step)
+            self.spool.flush()
         if self._tracking is not None:
             self._tracking.drain()
         best = {"name": self.best.name, "value": self.best.value, "step": self.best.step} if self.best.name else None
@@ -127,6 +142,18 @@ class Session:
             self.stop_requested = True
             with contextlib.suppress(Exception):
                 os.write(sys.stdout.fileno(), f"Stop requested ({signal.Signals(number).name}).\n".encode())
+
+
+def lock_of(task_dir: Path) -> int | None:
+    """Take a task directory for one trainer: an open file that holds the lock, or None if another trainer has it.
+    The kernel gives it back when the process ends, however it ends."""
+    descriptor = os.open(task_dir / ".trainer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def new_task_dir(config: TrainConfig, home: Path) -> tuple[Path, str]:

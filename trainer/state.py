@@ -32,6 +32,7 @@ def save_state(loop: "Loop", folder: Path) -> None:
     content = {
         "step": loop.step,
         "tokens_seen": loop.tokens_seen,
+        "last_loss": loop.last_loss,
         "dataset_sha256": loop.rows.report.sha256,
         "plan": _plan(loop),
         "best": {"name": best.name, "value": best.value, "step": best.step},
@@ -61,7 +62,7 @@ def load_state(loop: "Loop", folder: Path) -> None:
     if loop.device.type == "cuda" and "cuda" in saved["random"]:
         torch.cuda.set_rng_state(saved["random"]["cuda"], loop.device)
     loop.step = loop.session.step = content["step"]
-    loop.tokens_seen = content["tokens_seen"]
+    loop.tokens_seen, loop.last_loss = content["tokens_seen"], content["last_loss"]
     loop.session.best = Best(**content["best"])
 
 

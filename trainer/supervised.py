@@ -17,7 +17,7 @@ from trainer.configs import TrainConfig
 from trainer.data import Rows, load_rows
 from trainer.errors import BaseModelError, SettingsError
 from trainer.minimind_files import write_pth
-from trainer.models import Base, build_model, resolve_base
+from trainer.models import Base, build_model, is_minimind, resolve_base
 from trainer.session import Session, write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
 
@@ -54,10 +54,10 @@ def prepare(config: TrainConfig, session: Session) -> Parts:
 def _tokenizer(config: TrainConfig, base: Base, home: Path) -> ChatTokenizer:
     """The tokenizer of the run. A weight is only valid with the tokenizer that it was trained with."""
     named = str(home / config.tokenizer_path) if config.tokenizer_path else None
+    problems = size_problems(config.model_dump(), base.path) if base.path else []
+    if problems:
+        raise SettingsError(problems)
     if base.kind == "folder":
-        problems = size_problems(config.model_dump(), base.path) if base.path else []
-        if problems:
-            raise SettingsError(problems)
         own = load_tokenizer(str(base.tokenizer_folder))
         if named and tokenizer_hash(load_tokenizer(named)) != tokenizer_hash(own):
             raise BaseModelError(
@@ -131,7 +131,10 @@ def _split(config: TrainConfig, tokenizer: ChatTokenizer, rows: Rows, session: S
 def export_minimind(config: TrainConfig, session: Session, parts: Parts) -> None:
     """Write `out/{save_weight}_{hidden}{_moe}.pth` as MiniMind's own scripts would, with a description beside it."""
     model, sizes = parts.model, parts.model.config
-    if not config.save_weight or getattr(sizes, "model_type", "") not in ("qwen3", "qwen3_moe", "llama"):
+    if not config.save_weight:
+        return
+    if not is_minimind(sizes):
+        log.info("No MiniMind file: %s is not of the MiniMind family.", type(model).__name__)
         return
     moe = "_moe" if sizes.model_type == "qwen3_moe" else ""
     path = session.task_dir.parent / f"{config.save_weight}_{sizes.hidden_size}{moe}.pth"
@@ -149,7 +152,8 @@ def export_minimind(config: TrainConfig, session: Session, parts: Parts) -> None
             "num_key_value_heads": sizes.num_key_value_heads,
             "intermediate_size": sizes.moe_intermediate_size if moe else sizes.intermediate_size,
             "use_moe": bool(moe),
-        },
+        }
+        | ({"num_experts": sizes.num_experts, "num_experts_per_tok": sizes.num_experts_per_tok} if moe else {}),
     }
     write_json(sidecar(path), about)
     log.info("Weights written to %s.", path)

@@ -43,7 +43,7 @@ class Tracking:
         self._wake.set()
         self._thread.join(AWAY_SECONDS if self._away else DRAIN_SECONDS)
         if self._thread.is_alive():
-            log.warning("The tracking server did not take everything; the rest is in the spool and follows later.")
+            log.warning("The tracking server did not take everything; the rest is in the spool.")
 
     def _work(self) -> None:
         uploader: Any = None
@@ -106,6 +106,18 @@ def open_run(config: TrainConfig, project: str = "minimind") -> str | None:
         log.warning("No tracking: %s does not answer (%s).", os.environ[Env.TRACKING_URI], _short(error))
         return None
     return run.info.run_id
+
+
+def knows(run_id: str) -> bool:
+    """Whether the tracking server has this run. False also if it does not answer."""
+    from mlflow import MlflowClient
+
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    try:
+        MlflowClient(os.environ[Env.TRACKING_URI]).get_run(run_id)
+    except Exception:  # whatever the client raises, there is nothing to feed
+        return False
+    return True
 
 
 def close_run(run_id: str, status: RunStatus) -> None:

@@ -150,7 +150,8 @@ class Uploader:
 
     def _version_of(self, path: str) -> Any:
         found = self._client.search_model_versions(f"run_id='{self.run_id}'")
-        return next((v.version for v in found if (v.source or "").rstrip("/").endswith(path)), None)
+        ours = (v for v in found if v.name == self.registered_name)  # people may register it under more names
+        return next((v.version for v in ours if (v.source or "").rstrip("/").endswith(path)), None)
 
     def _store_files(self, folder: Path, path: str) -> None:
         """Weights, config and tokenizer become artifacts: as hard links where the store is on this disk, else sent."""

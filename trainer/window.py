@@ -35,7 +35,9 @@ class Closed:
 class Window:
     """Collects steps until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, overflows: bool = False) -> None:
+        """`overflows`: float16 training, where a gradient that overflows is normal and its step is left out."""
+        self._overflows = overflows
         self._results: list[StepResult] = []
         self._began = time.perf_counter()
 
@@ -47,8 +49,12 @@ class Window:
         self._results.append(result)
 
     def restart_clock(self) -> None:
-        """Leave out the time until now, spent on something else than steps."""
+        """Begin to count now."""
         self._began = time.perf_counter()
+
+    def leave_out(self, seconds: float) -> None:
+        """Leave out time that was spent on something else than steps."""
+        self._began += seconds
 
     def close(self) -> Closed:
         """The record of the window: token-weighted mean, least and largest loss, mean norm, speed. Waits for the
@@ -58,12 +64,13 @@ class Window:
         norms = torch.stack([r.grad_norm for r in results]).double().cpu()
         seconds = max(seconds, time.perf_counter() - self._began)  # includes what the device still had to do
         weights = torch.tensor([r.targets for r in results], dtype=torch.float64)
-        finite = torch.isfinite(losses) & torch.isfinite(norms)
+        good_norms = torch.isfinite(norms)
+        finite = torch.isfinite(losses) & (good_norms | self._overflows)
         values = {
             Metric.LOSS: float((losses * weights).sum() / weights.sum()),
             Metric.LOSS_MIN: float(losses.min()),
             Metric.LOSS_MAX: float(losses.max()),
-            Metric.GRAD_NORM: float(norms.mean()),
+            Metric.GRAD_NORM: float((norms[good_norms] if self._overflows and good_norms.any() else norms).mean()),
             Metric.TOKENS_PER_SECOND: sum(r.tokens for r in results) / seconds,
             Metric.STEP_SECONDS: seconds / len(results),
         }

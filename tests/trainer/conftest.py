@@ -102,6 +102,8 @@ def make_loop(tmp_path: Path, make_config: Callable[..., TrainConfig], rows: Lis
         from transformers import AutoModelForCausalLM
 
         config = make_config(**values)
+        for earlier in sessions:  # as if its process had ended
+            earlier.__exit__(None, None, None)
         session = Session.open(config, tmp_path / name, tmp_path, name, tracked=False)
         sessions.append(session)
         torch.manual_seed(config.seed)
@@ -110,7 +112,7 @@ def make_loop(tmp_path: Path, make_config: Callable[..., TrainConfig], rows: Lis
 
     yield make
     for session in sessions:
-        session.spool.close()
+        session.__exit__(None, None, None)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

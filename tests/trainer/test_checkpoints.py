@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,10 +74,10 @@ def test_damage_is_found(tmp_path: Path, name: str, damage: str) -> None:
     path.unlink()
     if damage != "missing":
         path.write_bytes(content)
-    told: list[str] = []
-    found = checkpoints.newest_good(told.append)
+    told: list[tuple[int, str]] = []
+    found = checkpoints.newest_good(lambda checkpoint, what: told.append((checkpoint.step, what)))
     assert found is not None and found.step == 1
-    assert len(told) == 1 and name in told[0]
+    assert len(told) == 1 and told[0][0] == 2 and name in told[0][1]
 
 
 def test_a_folder_without_manifest_is_no_checkpoint(tmp_path: Path) -> None:
@@ -102,6 +103,26 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_says_so(tmp_path: Path) -> No
     assert [c.step for c in checkpoints.all()] == [1]
     assert verify(checkpoints.all()[0].path) == ""
     assert [p.name for p in checkpoints.folder.iterdir()] == ["step_000001"]
+
+
+def test_a_full_disk_is_recognised_in_safetensors_words_too(tmp_path: Path) -> None:
+    from safetensors import SafetensorError
+
+    def refuse(folder: Path) -> None:
+        (folder / "half").write_bytes(b"x")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    checkpoints = Checkpoints(tmp_path, 3)
+    with pytest.raises(DiskError, match="No space left"):
+        checkpoints.save(2, refuse, {})
+    assert list(checkpoints.folder.iterdir()) == []
+
+
+def test_a_copied_checkpoint_is_none(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, 3)
+    saved = checkpoints.save(1, write_parts, {})
+    shutil.copytree(saved.path, saved.path.with_name("step_000001.bak"))
+    assert [c.step for c in checkpoints.all()] == [1]
 
 
 def test_surplus_spares_the_newest_and_the_best(tmp_path: Path) -> None:

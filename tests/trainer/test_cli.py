@@ -106,7 +106,58 @@ def test_a_base_of_another_size_is_refused(home: Path) -> None:
         main(["sft", "--data_path", "sft.jsonl", "--from_weight", base, *TINY, "--hidden_size", "32"])
         == ExitCode.BAD_INPUT
     )
-    assert "hidden_size 16" in result(home)["error"] and "hidden_size 32" in result(home)["error"]
+    assert "--hidden_size: 32 contradicts the base" in result(home)["error"] and "have 16" in result(home)["error"]
+
+
+def test_a_file_that_tells_nothing_but_shapes_is_refused_by_them(home: Path, minimind: Path) -> None:
+    weight = str(minimind / "v3-dense" / "full_sft_64.pth")
+    own = str(minimind / "v3-dense" / "transformers-qwen3")
+    sizes = ["--hidden_size", "32", "--num_hidden_layers", "2", "--device", "cpu"]
+    arguments = ["sft", "--data_path", "sft.jsonl", "--from_weight", weight, "--tokenizer_path", own, *sizes]
+    assert main(arguments) == ExitCode.BAD_INPUT
+    assert "hidden_size 64" in result(home)["error"] and "hidden_size 32" in result(home)["error"]
+
+
+def test_sizes_of_a_prefix_come_from_its_description(home: Path) -> None:
+    deep = ["--num_hidden_layers", "3", "--use_moe", "1", "--num_experts", "3", "--num_experts_per_tok", "2"]
+    assert main(["pretrain", "--data_path", "pretrain.jsonl", "--epochs", "1", *TINY, *deep]) == ExitCode.FINISHED
+    arguments = ["--data_path", "sft.jsonl", "--epochs", "1", "--max_seq_len", "64", "--device", "cpu"]
+    assert main(["sft", *arguments, "--hidden_size", "16", "--use_moe", "1"]) == ExitCode.FINISHED
+    newest = max(home.glob("out/*/config.json"), key=lambda p: p.stat().st_mtime)
+    config = json.loads(newest.read_text())["config"]
+    assert (config["num_hidden_layers"], config["num_experts"], config["num_experts_per_tok"]) == (3, 3, 2)
+
+
+def test_sizes_of_a_folder_around_us_are_no_base(home: Path) -> None:
+    (home / "config.json").write_text('{"model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 3}')
+    assert main(["pretrain", "--data_path", "pretrain.jsonl", "--epochs", "1", *TINY]) == ExitCode.FINISHED
+
+
+def test_other_llamas_are_not_written_as_minimind_files(home: Path) -> None:
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    from trainer.tokenization import load_tokenizer
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = LlamaConfig(**sizes, vocab_size=6400, rope_theta=10_000.0, tie_word_embeddings=True)
+    AutoModelForCausalLM.from_config(config).save_pretrained(home / "llama")
+    load_tokenizer(None).save_pretrained(home / "llama")
+    arguments = ["--from_weight", "llama", "--max_seq_len", "64", "--device", "cpu", "--epochs", "1"]
+    assert main(["pretrain", "--data_path", "pretrain.jsonl", *arguments]) == ExitCode.FINISHED
+    assert not list(home.glob("out/*.pth"))
+
+
+def test_two_trainers_never_share_a_task_directory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer.session import lock_of
+
+    task = home / "out" / "busy"
+    task.mkdir(parents=True)
+    monkeypatch.setenv("MINIMIND_TASK_DIR", str(task))
+    held = lock_of(task)
+    assert held is not None
+    assert main(["pretrain", "--data_path", "pretrain.jsonl", *TINY]) == ExitCode.FAILED
+    assert [p.name for p in task.iterdir()] == [".trainer.lock"]
+    os.close(held)
 
 
 def test_sizes_come_from_the_base_when_left_out(home: Path) -> None:

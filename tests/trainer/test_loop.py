@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,37 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_word(make_loop: Make, series
     assert series("damaged") == series("whole")
 
 
+def test_a_damaged_checkpoint_takes_no_place_of_a_good_one(make_loop: Make, tmp_path: Path) -> None:
+    values = {"save_interval": 5, "keep_checkpoints": 1, "epochs": 2}
+    run_until(make_loop(**values), 11)
+    checkpoints = Checkpoints(tmp_path / "task", 1)
+    newest = checkpoints.all()[-1]
+    (newest.path / "model.safetensors").write_bytes(b"")
+    run_until(make_loop(**values), 13)
+    assert newest.step not in [c.step for c in checkpoints.all()]
+    found = checkpoints.newest_good()
+    assert found is not None and found.step == 13
+
+
+def test_a_stop_where_a_checkpoint_is_saves_no_second_one(make_loop: Make, tmp_path: Path) -> None:
+    loop = make_loop(save_interval=5)
+    run_until(loop, 5)
+    records = (tmp_path / "task" / "metrics.jsonl").read_text()
+    assert records.count('"kind": "checkpoint",') == 1
+    again = make_loop(save_interval=5)
+    again.session.stop_requested = True
+    assert again.run() is Outcome.STOPPED
+    assert (tmp_path / "task" / "metrics.jsonl").read_text().count('"kind": "checkpoint",') == 1
+    assert again.last_loss == loop.last_loss
+
+
+def test_a_stop_before_the_first_step_leaves_no_checkpoint(make_loop: Make, tmp_path: Path) -> None:
+    loop = make_loop()
+    loop.session.stop_requested = True
+    assert loop.run() is Outcome.STOPPED
+    assert Checkpoints(tmp_path / "task", 1).all() == []
+
+
 def test_changed_data_refuses_to_resume(make_loop: Make, rows: Any) -> None:
     run_until(make_loop(), 5)
     with pytest.raises(DataError, match=r"rows\.jsonl has changed.*ffffffffffff.*000000000000"):
@@ -234,6 +266,28 @@ def test_nan_can_be_skipped(make_loop: Make, tmp_path: Path) -> None:
     assert loop.run() is Outcome.FINISHED
     assert all(torch.isfinite(p).all() for p in loop.model.parameters())
     assert "Step 8 skipped" in (tmp_path / "task" / "metrics.jsonl").read_text()
+
+
+def test_an_overflow_of_float16_is_no_divergence() -> None:
+    from trainer.window import StepResult, Window
+
+    for overflows in (True, False):
+        window = Window(overflows)
+        for step, norm in ((1, 0.5), (2, math.inf), (3, 1.5)):
+            window.add(StepResult(step, torch.tensor(2.0), torch.tensor(norm), targets=10, tokens=12))
+        closed = window.close()
+        assert (closed.bad is None) == overflows
+        assert not overflows or closed.values[Metric.GRAD_NORM] == 1.0
+
+
+def test_time_of_an_evaluation_is_not_time_of_the_steps() -> None:
+    from trainer.window import StepResult, Window
+
+    window = Window()
+    window.add(StepResult(1, torch.tensor(2.0), torch.tensor(1.0), targets=10, tokens=100))
+    time.sleep(0.05)
+    window.leave_out(0.04)
+    assert window.close().values[Metric.STEP_SECONDS] >= 0.01
 
 
 def test_nan_is_never_the_best() -> None:
