@@ -67,7 +67,10 @@ def _add_small_routes(app: FastAPI) -> None:
 
 def local_path(target: str) -> str:
     """Where to go after a language change: a path of ours, whatever the link says."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/tasks"
     odd = "\\" in target or any(ord(char) < 32 for char in target)
     if odd or parts.scheme or parts.netloc or not target.startswith("/") or target.startswith("//"):
         return "/tasks"

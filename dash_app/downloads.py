@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response, StreamingResponse
@@ -32,7 +33,7 @@ def download_router(platform: "Platform") -> APIRouter:
         """The whole folder as a zip, or with `file` one file of it."""
         folder = platform.version_files(name, version)
         if not file:
-            headers = {"Content-Disposition": f'attachment; filename="{name}-{version}.zip"'}
+            headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{name}-{version}.zip', safe='')}"}
             return StreamingResponse(zipped(folder, f"{name}-{version}"), media_type="application/zip", headers=headers)
         if file not in {str(path) for path in files_of(folder)}:
             raise NotFoundError(f"Version {version} of {name} has no file {file!r}.")

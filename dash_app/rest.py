@@ -18,6 +18,7 @@ from dash_app.live import live_delta
 from dash_app.views import answer, plain, task_view
 from minimind_platform.errors import (
     ConflictError,
+    DatabaseUnavailableError,
     NotFoundError,
     PlatformError,
     SettingsError,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 LOG_CHUNK = 1 << 18
 PAGE_LIMIT = 200
+LAST_OFFSET = 10**9
+ONE_KEY = "Two submissions with the same key make one task."
+STATUS = {NotFoundError: 404, ConflictError: 409, TrackingUnavailableError: 503, DatabaseUnavailableError: 503}
 
 
 class Settings(BaseModel):
@@ -45,7 +49,7 @@ class Submission(Settings):
 
     name: str = Field("", max_length=200)
     priority: int = 0
-    key: str = Field("", max_length=200, description="Two submissions with the same key make one task.")
+    key: str = Field("", max_length=200, description=ONE_KEY)
     parent_id: str = ""
 
 
@@ -54,8 +58,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(PlatformError)
     def platform_error(_request: Request, error: PlatformError) -> JSONResponse:
-        status = {NotFoundError: 404, ConflictError: 409, TrackingUnavailableError: 503}.get(type(error), 400)
-        return answer({"error": error.message, "hint": error.hint}, status)
+        return answer({"error": error.message, "hint": error.hint}, STATUS.get(type(error), 400))
 
     @app.exception_handler(TrainerError)
     def trainer_error(_request: Request, error: TrainerError) -> JSONResponse:
@@ -113,7 +116,7 @@ def _add_task_routes(router: APIRouter, platform: "Platform") -> None:
         q: str = "",
         deleted: bool = False,
         limit: int = Query(50, ge=1, le=PAGE_LIMIT),
-        offset: int = Query(0, ge=0),
+        offset: int = Query(0, ge=0, le=LAST_OFFSET),
     ) -> Response:
         """One page of tasks, newest first, with the number of tasks in each state."""
         page = platform.tasks(states=state, types=type, words=q, deleted=deleted, limit=limit, offset=offset)
@@ -141,11 +144,15 @@ def _add_task_routes(router: APIRouter, platform: "Platform") -> None:
     actions: dict[str, Callable[[str], Task]] = {
         "stop": platform.stop,
         "resume": platform.resume,
-        "retry": platform.retry,
         "restore": platform.restore,
     }
     for name, act in actions.items():
         _add_action(router, name, act)
+
+    @router.post("/tasks/{id}/retry", tags=["tasks"])
+    def retry(id: str, key: str = Query("", max_length=200, description=ONE_KEY)) -> Response:  # noqa: A002
+        """Queue a new task with the same settings."""
+        return answer(task_view(platform.retry(id, key), with_config=False))
 
     @router.delete("/tasks/{id}", tags=["tasks"])
     def delete(id: str) -> Response:  # noqa: A002

@@ -21,26 +21,38 @@
     return name !== "delete" || ask(text("delete_title", { name: task.name }), text("delete_text"), text("delete"), true);
   }
 
-  async function act(name, task, changed) {
+  const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+  // A button that was pressed rests until its action is done. A retry that failed is sent with the same key again, so
+  // that an answer that got lost does not make a second task.
+  async function act(name, task, changed, element) {
     if (!(await confirmed(name, task))) { return; }
+    const focused = element && element === document.activeElement;
+    if (element) { element.disabled = true; }
     try {
       const path = `/api/tasks/${encodeURIComponent(task.id)}`;
-      const result = name === "delete" ? await api(path, { method: "DELETE" }) : await api(`${path}/${name}`, { method: "POST" });
+      if (element && !element.dataset.key) { element.dataset.key = newKey(); }
+      const query = name === "retry" && element ? `?key=${element.dataset.key}` : "";
+      const result = name === "delete" ? await api(path, { method: "DELETE" }) : await api(`${path}/${name}${query}`, { method: "POST" });
+      if (element) { delete element.dataset.key; }
       const undo = name === "delete" ? { label: text("undo"), action: () => act("restore", task, changed), seconds: 12 } : {};
       toast(text(`done_${name}`, { name: result.name || task.name }), undo);
       changed(name, result);
     } catch (error) { complain(error); }
+    if (element) { element.disabled = false; }
+    if (focused && element.isConnected && document.activeElement.tabIndex < 0) { element.focus(); }
   }
 
   // A button that names its task for screen readers; `words` shows the label beside the icon.
   function button(name, task, changed, words) {
     const label = text(name);
     const style = name === "stop" || name === "delete" ? "btn-quiet btn-danger" : "btn-quiet";
-    return h("button", {
+    const element = h("button", {
       class: `btn ${style} ${words ? "" : "btn-icon"}`, type: "button", "data-action": name,
       title: words ? null : label, "aria-label": words ? null : `${label}: ${task.name}`,
-      onclick: () => act(name, task, changed),
+      onclick: () => act(name, task, changed, element),
     }, icon(ICONS[name]), words ? label : "");
+    return element;
   }
 
   // Why a task waits. The platform says it in English; a sentence that is not known here is shown as it came.

@@ -22,9 +22,9 @@
     const since = page.charts.since();
     let delta;
     try { delta = await mm.api(`/api/tasks/${page.id}/live?since=${encodeURIComponent(since)}&offset=${page.offset}`); } catch (error) {
-      const offline = error.status === undefined || error.status >= 500;
+      const gone = error.status === 404, offline = error.status === undefined || error.status >= 500;
       mm.banner(page.banners, "offline", "warn", "cloud-slash", offline ? text("offline") : error.message);
-      return offline;
+      return !gone;
     }
     mm.banner(page.banners, "offline", "warn", "cloud-slash", "");
     const task = delta.task;

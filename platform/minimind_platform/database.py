@@ -15,12 +15,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
-from minimind_platform.errors import PlatformError
+from minimind_platform.errors import DatabaseUnavailableError, PlatformError
 from minimind_platform.schema import REVISIONS
 
 LOCK_WAIT_SECONDS = 30
+RESTORE = "Restore it from a backup, or move it away to begin with an empty queue."
 MIGRATION_LOCK = 7_261_946  # any number that nobody else uses for an advisory lock in this database
 
 
@@ -40,6 +41,8 @@ def open_engine(url: str) -> Engine:
             _migrate(engine)
     except OperationalError as error:
         raise PlatformError(f"The database {address} cannot be opened: {error.orig}.") from error
+    except DatabaseError as error:
+        raise PlatformError(f"The database {address} is damaged: {error.orig}.", RESTORE) from error
     return engine
 
 
@@ -50,7 +53,12 @@ def transaction(engine: Engine, *, write: bool = False) -> Iterator[Connection]:
         with engine.execution_options(write=write).begin() as connection:
             yield connection
     except OperationalError as error:
-        raise PlatformError(f"The queue's database does not answer ({error.orig}). Try again in a moment.") from error
+        message = f"The queue's database does not answer ({error.orig}). Try again in a moment."
+        raise DatabaseUnavailableError(message) from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # such as a key that is there already
+            raise
+        raise PlatformError(f"The queue's database is damaged: {error.orig}.", RESTORE) from error
 
 
 def _sqlite(address: URL) -> Engine:

@@ -4,6 +4,7 @@ from trainer.errors import Problem, SettingsError, TrainerError
 
 __all__ = [
     "ConflictError",
+    "DatabaseUnavailableError",
     "NotFoundError",
     "PathError",
     "PlatformError",
@@ -37,3 +38,7 @@ class PathError(PlatformError):
 
 class TrackingUnavailableError(PlatformError):
     """The tracking server does not answer. Start it with `minimind up`, or wait until it has started."""
+
+
+class DatabaseUnavailableError(PlatformError):
+    """The queue's database does not answer. Try again in a moment."""

@@ -166,10 +166,10 @@ class Platform:
         """Let a stopped or failed task go on from its newest checkpoint: the same run, the next attempt."""
         return self._moved(id, _resumed)
 
-    def retry(self, id: str) -> Task:  # noqa: A002
-        """Queue a new task with the same settings."""
+    def retry(self, id: str, key: str = "") -> Task:  # noqa: A002
+        """Queue a new task with the same settings; `key` as in `submit`."""
         task = self.task(id)
-        return self.submit(task.type, task.config, name=task.name, priority=task.priority, parent_id=task.id)
+        return self.submit(task.type, task.config, name=task.name, priority=task.priority, key=key, parent_id=task.id)
 
     def delete(self, id: str) -> Task:  # noqa: A002
         """Hide a task and its run. Files stay; `restore` brings it back."""
@@ -180,14 +180,20 @@ class Platform:
             task = self.stop(task.id)
             if task.state is not State.STOPPED:
                 raise ConflictError(f"Task {task.name!r} was just started; stop it first.")
-        self._mirror_deletion("runs/delete", task)
-        return self._store.set_deleted(task.id, task.deleted_at or time.time())
+        hidden = self._store.set_deleted(task, task.deleted_at or time.time())
+        try:
+            self._mirror_deletion("runs/delete", task)
+        except BaseException:
+            with suppress(ConflictError):  # somebody has restored it already
+                self._store.set_deleted(hidden, task.deleted_at)
+            raise
+        return hidden
 
     def restore(self, id: str) -> Task:  # noqa: A002
         """Bring a deleted task back."""
         task = self.task(id)
         self._mirror_deletion("runs/restore", task)
-        return self._store.set_deleted(task.id, None)
+        return task if task.deleted_at is None else self._store.set_deleted(task, None)
 
     def scheduler_alive(self) -> bool:
         """Whether the scheduler works: it writes a heartbeat."""

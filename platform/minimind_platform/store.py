@@ -145,11 +145,23 @@ class Store:
             _record(connection, task.id, task.attempt, task.state, to, reason)
             return _one(connection, task.id)
 
-    def set_deleted(self, task_id: str, deleted_at: float | None) -> Task:
-        """Hide a task from the lists, or show it again."""
+    def set_deleted(self, task: Task, deleted_at: float | None) -> Task:
+        """Hide an ended task from the lists, or show it again, if it is still as the caller saw it.
+
+        Raises:
+            ConflictError: the task has not ended, or has moved meanwhile.
+        """
+        c = table.c
+        seen = (c.id == task.id) & (c.version == task.version)
+        if deleted_at is not None:
+            seen &= c.state.in_([state.value for state in ENDED])
+        synced = case((c.mirrored_version == c.version, c.version + 1), else_=c.mirrored_version)  # no move to mirror
+        values = {"deleted_at": deleted_at, "version": task.version + 1, "mirrored_version": synced}
         with self._write() as connection:
-            connection.execute(update(table).where(table.c.id == task_id).values(deleted_at=deleted_at))
-            return _one(connection, task_id)
+            if connection.execute(update(table).where(seen).values(values)).rowcount == 0:
+                now = _one(connection, task.id)
+                raise ConflictError(f"Task {task.name!r} has moved on meanwhile: it is {now.state} now.")
+            return _one(connection, task.id)
 
     # scheduler
 

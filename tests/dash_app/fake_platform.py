@@ -293,9 +293,9 @@ class FakePlatform:
     def resume(self, id: str) -> Task:
         return self._move(id, frozenset({State.STOPPED, State.FAILED}), State.QUEUED, "resumed")
 
-    def retry(self, id: str) -> Task:
+    def retry(self, id: str, key: str = "") -> Task:
         task = self.task(id)
-        return self.submit(task.type, task.config, name=f"{task.name}-2", parent_id=task.id)
+        return self.submit(task.type, task.config, name=f"{task.name}-2", key=key, parent_id=task.id)
 
     def delete(self, id: str) -> Task:
         task = self.task(id)

@@ -3,12 +3,15 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from fake_platform import FakePlatform
 from fastapi.testclient import TestClient
 
 from dash_app.live import MOST_POINTS
+from minimind_platform.errors import DatabaseUnavailableError
 from minimind_platform.tasks import State
 from minimind_platform.views import Series
 
@@ -66,6 +69,30 @@ def test_actions_and_their_conflicts(client: TestClient, platform: FakePlatform)
     assert "tiny-first-try" not in client.get("/api/tasks?q=tiny").text
     assert client.post("/api/tasks/f1/restore").status_code == 200
     assert client.post("/api/tasks/f1/retry").json()["parent_id"] == platform.by_name("tiny-first-try")
+
+
+def test_retry_makes_a_task_once_for_a_key(client: TestClient) -> None:
+    keys = ("k1", "k1", "k2", "", "")
+    ids = [client.post("/api/tasks/f1/retry", params={"key": key}).json()["id"] for key in keys]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 4
+
+
+def test_a_queue_that_does_not_answer_is_no_fault_of_the_request(
+    client: TestClient, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def task(_id: str) -> None:
+        raise DatabaseUnavailableError
+
+    monkeypatch.setattr(platform, "task", task)
+    answer = client.get("/api/tasks/a2/live")
+    assert answer.status_code == 503
+    assert "does not answer" in answer.json()["error"]
+
+
+def test_a_page_far_behind_the_last_is_refused(client: TestClient) -> None:
+    assert client.get("/api/tasks", params={"offset": 10**9}).json()["tasks"] == []
+    assert client.get("/api/tasks", params={"offset": 2**63}).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -150,6 +177,14 @@ def test_a_version_downloads_as_zip_and_by_file(client: TestClient) -> None:
     part = client.get("/api/models/minimind-pretrain/7/download?file=model.safetensors", headers={"Range": "bytes=-4"})
     assert (part.status_code, part.content) == (206, bytes([252, 253, 254, 255]))
     assert client.get("/api/models/minimind-pretrain/7/download?file=../x").status_code == 404
+
+
+def test_a_version_with_a_name_of_any_letters_downloads(client: TestClient, platform: FakePlatform) -> None:
+    platform.versions.append(replace(platform.versions[0], name='名 "1"'))
+    answer = client.get(f"/api/models/{quote(platform.versions[-1].name)}/7/download")
+    name = quote('名 "1"-7.zip')
+    assert answer.headers["content-disposition"] == f"attachment; filename*=UTF-8''{name}"
+    assert '名 "1"-7/config.json' in zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
 
 
 def test_numbers_that_json_cannot_hold_become_null() -> None:

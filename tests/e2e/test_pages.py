@@ -19,6 +19,7 @@ from fake_platform import HTML, FakePlatform
 
 from dash_app.app import create_app
 from dash_app.texts import texts
+from minimind_platform.errors import NotFoundError, PlatformError
 
 pytestmark = pytest.mark.browser
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
@@ -217,6 +218,45 @@ def test_a_double_click_makes_one_task_and_leads_to_it(page: Page, site: Site) -
     expect(page.locator("#task-state")).to_have_text("Queued")
     expect(page.locator("#task-name-text")).to_have_text(HTML)
     assert len(site.platform.all) == before + 1
+
+
+def test_a_double_click_on_retry_makes_one_task(page: Page, site: Site) -> None:
+    slow = site.platform.retry
+
+    def retry(id: str, key: str = "") -> Any:  # noqa: A002
+        time.sleep(0.5)
+        return slow(id, key)
+
+    site.platform.retry = retry  # type: ignore[method-assign]
+    shown(page, "/tasks?q=tiny-first")
+    button = page.locator("tr[data-task^=f1] [data-action=retry]")
+    before = len(site.platform.all)
+    button.dblclick()
+    expect(page.locator("tr[data-task] .task-link", has_text="tiny-first-try-2")).to_have_count(1)
+    page.wait_for_timeout(1_000)
+    assert len(site.platform.all) == before + 1
+    expect(button).to_be_focused()
+    button.click()
+    expect(page.locator("tr[data-task] .task-link", has_text="tiny-first-try-2")).to_have_count(2)
+
+
+@pytest.mark.parametrize(("error", "goes_on"), [(PlatformError("Odd."), True), (NotFoundError("Gone."), False)])
+def test_only_a_task_that_is_gone_ends_its_live_page(
+    browser: Browser, site: Site, error: PlatformError, goes_on: bool
+) -> None:
+    page = browser.new_page(base_url=site.url)
+    shown(page, "/tasks/a2")
+    found = site.platform.task
+
+    def task(_id: str) -> Any:
+        raise error
+
+    site.platform.task = task  # type: ignore[method-assign]
+    expect(page.locator("[data-banner=offline]")).to_contain_text(error.message)
+    site.platform.task = found  # type: ignore[method-assign]
+    page.wait_for_timeout(2_500)
+    expect(page.locator("[data-banner=offline]")).to_have_count(0 if goes_on else 1)
+    page.close()
 
 
 def test_ctrl_enter_submits_what_was_just_typed(page: Page, site: Site) -> None:

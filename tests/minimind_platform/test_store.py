@@ -2,6 +2,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -9,9 +10,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from minimind_platform import schema
+from minimind_platform import database, schema
 from minimind_platform.database import open_engine
-from minimind_platform.errors import ConflictError, NotFoundError, PlatformError
+from minimind_platform.errors import (
+    ConflictError,
+    DatabaseUnavailableError,
+    NotFoundError,
+    PlatformError,
+    TrackingUnavailableError,
+)
+from minimind_platform.service import Platform
+from minimind_platform.settings import Settings
 from minimind_platform.store import NewTask, Store
 from minimind_platform.tasks import MOVES, Progress, State
 
@@ -111,14 +120,49 @@ def test_a_page_counts_all_states_but_lists_the_wanted_ones(store):
 
 
 def test_deleted_tasks_are_listed_apart_and_not_claimed(store):
-    add(store, "aa")
-    assert store.set_deleted("aa", 5.0).deleted_at == 5.0
+    hidden = store.set_deleted(store.move(add(store, "aa"), State.STOPPED, "stopped"), 5.0)
+    assert hidden.deleted_at == 5.0
     assert (store.page().total, store.page(deleted=True).total) == (0, 1)
+    queued = store.move(hidden, State.QUEUED, "by mistake")
     assert store.claim(CPU, 1e12) is None
-    store.set_deleted("aa", None)
+    store.set_deleted(queued, None)
     assert store.claim(CPU, 1e12)
     with pytest.raises(NotFoundError):
-        store.set_deleted("nobody", 5.0)
+        store.set_deleted(replace(hidden, id="nobody"), 5.0)
+
+
+def test_only_an_ended_task_that_has_not_moved_is_deleted(store):
+    queued = add(store)
+    with pytest.raises(ConflictError):
+        store.set_deleted(queued, 5.0)
+    ended = store.move(queued, State.STOPPED, "stopped")
+    resumed = store.move(ended, State.QUEUED, "resumed")
+    with pytest.raises(ConflictError, match="QUEUED now"):
+        store.set_deleted(ended, 5.0)
+    ended = store.move(resumed, State.STOPPED, "stopped")
+    store.set_mirrored(ended)
+    hidden = store.set_deleted(ended, 5.0)
+    assert not hidden.unsynced
+    with pytest.raises(ConflictError):
+        store.move(ended, State.QUEUED, "resumed too late")
+
+
+def test_a_resume_while_a_task_is_deleted_comes_too_late(store, url, tmp_path, monkeypatch):
+    platform = Platform(Settings(home=tmp_path, database_url=url, tracking_port=1))
+    seen = store.move(add(store), State.STOPPED, "stopped")
+    monkeypatch.setattr(platform._tracking, "post", lambda *_, **__: store.move(seen, State.QUEUED, "resumed"))
+    with pytest.raises(ConflictError):
+        platform.delete(seen.id)
+    assert (store.get(seen.id).state, store.get(seen.id).deleted_at) == (State.STOPPED, None)
+
+
+def test_a_task_whose_run_cannot_be_deleted_stays(store, url, tmp_path):
+    platform = Platform(Settings(home=tmp_path, database_url=url, tracking_port=1))
+    task = store.move(add(store), State.STOPPED, "stopped")
+    with pytest.raises(TrackingUnavailableError):
+        platform.delete(task.id)
+    assert store.page().total == 1
+    assert platform.resume(task.id).state is State.QUEUED
 
 
 # moves
@@ -325,6 +369,33 @@ def test_an_address_that_cannot_be_opened_is_told(tmp_path):
     for url in ("no url", f"sqlite:///{tmp_path / 'folder.db'}"):
         with pytest.raises(PlatformError):
             Store(url)
+
+
+def test_a_database_that_does_not_answer_is_told_as_such(url, monkeypatch):
+    monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.1)
+    store = Store(url)
+    with raw(url) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnavailableError, match="does not answer"):
+            add(store)
+
+
+def test_a_damaged_database_is_told_with_a_way_out(store, url):
+    path = Path(url.removeprefix("sqlite:///"))
+    add(store)
+    store.close()
+    content = path.read_bytes()
+    path.write_bytes(b"no database at all" * 500)
+    with pytest.raises(PlatformError, match="damaged") as caught:
+        Store(url)
+    assert "backup" in caught.value.hint
+    path.write_bytes(content)
+    opened = Store(url)
+    with path.open("r+b") as file:  # the pages behind the first
+        file.seek(4096)
+        file.write(b"x" * (len(content) - 4096))
+    with pytest.raises(PlatformError, match="damaged"):
+        opened.page()
 
 
 def test_the_migrations_are_part_of_the_package():
