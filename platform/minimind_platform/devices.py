@@ -6,14 +6,17 @@ A slot is one place to train: a GPU has one, the CPU as many as the settings say
 that the platform never has to load torch.
 """
 
-import functools
 import os
 import shutil
 import subprocess
+import threading
+import time
 from dataclasses import dataclass
 
 QUERY = "index,uuid,name,memory.total,memory.used"
 TIMEOUT_SECONDS = 5
+RETRY_SECONDS = 60
+"""Pause before nvidia-smi is asked again after it has not answered."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,37 @@ class Gpu:
         return f"cuda:{self.index}"
 
 
-@functools.cache
+class _Memory:
+    """What nvidia-smi has answered, and when to ask it again if it has not."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.found: tuple[Gpu, ...] | None = None
+        self.again_at = 0.0
+
+
+_memory = _Memory()
+
+
 def gpus() -> tuple[Gpu, ...]:
-    """GPUs that this process may use. Asked once: a machine does not get new ones while it runs."""
+    """GPUs that this process may use. Asked until it is answered: a machine does not get new ones while it runs."""
+    with _memory.lock:
+        if _memory.found is None and time.monotonic() >= _memory.again_at:
+            _memory.found = _ask()
+            _memory.again_at = time.monotonic() + RETRY_SECONDS
+        return _memory.found or ()
+
+
+def _ask() -> tuple[Gpu, ...] | None:
+    """The answer of nvidia-smi; None if there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return ()
+        return None
     command = [program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):  # a driver that is broken or hangs: train on the CPU
-        return ()
+        return None
     return visible(parse(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 

@@ -10,7 +10,7 @@ without it, and the next one finds them as they are.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from minimind_platform.errors import ConflictError, PlatformError
@@ -56,7 +56,6 @@ class Dispatcher:
         self._executor = executor
         self._rules = Rules(settings.max_restarts, pause_seconds)
         self._moved = moved
-        self._slots = executor.slots()
         self._submitted: dict[str, float] = {}  # attempts that this process has started, and when
         self._stopping: set[str] = set()  # attempts that were told to stop
         self._leftover: dict[str, float] = {}  # attempts without a runner, and since when
@@ -81,14 +80,15 @@ class Dispatcher:
                 if look_closer and seen[_token(task)] is Seen.RUNNING:
                     self._record_progress(task)
                 self._attend(task, seen[_token(task)])
-        while task := self._store.claim(self._slots, time.time()):
+        slots = self._executor.slots()
+        while task := self._store.claim(slots, time.time()):
             self._say(task, State.QUEUED, f"its turn, on {task.device}")
             self._submit(task)
             active.append(task)
         if look_closer:
             self._last_look = time.monotonic()
             self._free_slots()
-            self._explain_waits()
+            self._explain_waits(slots)
         return bool(active)
 
     @contextmanager
@@ -202,13 +202,13 @@ class Dispatcher:
         for task_id in set(self._store.leases().values()) - active:
             self._store.release(task_id)
 
-    def _explain_waits(self) -> None:
+    def _explain_waits(self, slots: Mapping[str, Sequence[str]]) -> None:
         waiting = self._store.waiting()
         if not waiting:
             return
         names = {task.id: task.name for task in self._store.active()}
         holders = {slot: names.get(task_id, task_id) for slot, task_id in self._store.leases().items()}
-        sentences = explain(waiting, self._slots, holders, time.time())
+        sentences = explain(waiting, slots, holders, time.time())
         self._store.set_waits({w.id: sentences[w.id] for w in waiting if sentences[w.id] != w.waits_for})
 
 

@@ -110,6 +110,7 @@ class LocalExecutor:
                 return False
             if (folder / "proc.json").exists() or strays(folder):
                 return False
+            (folder.parent / TaskFile.RESULT).unlink(missing_ok=True)  # of the attempt before; this one has none
             runner.write(folder / "exit.json", {"rc": None})  # a runner that comes later sees it and refuses
             return True
 

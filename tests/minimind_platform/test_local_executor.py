@@ -141,6 +141,14 @@ def test_an_attempt_that_was_cancelled_never_starts(settings):
     assert subprocess.run([*late, "true"], stderr=subprocess.DEVNULL).returncode == runner.REFUSED
 
 
+def test_an_attempt_that_was_cancelled_has_not_the_result_of_the_one_before(settings):
+    executor = shell(settings, "true")
+    settings.task_dir("ab12").mkdir(parents=True)
+    (settings.task_dir("ab12") / "result.json").write_text('{"outcome": "finished"}')
+    assert executor.cancel("ab12/2")
+    assert executor.ending("ab12/2").outcome is None
+
+
 def test_a_running_attempt_cannot_be_cancelled(settings):
     executor = shell(settings, "sleep 60")
     executor.submit(spec(settings))
@@ -219,10 +227,25 @@ def test_a_task_sees_its_own_gpu_only(settings, monkeypatch):
 
 
 def test_a_machine_without_a_driver_has_cpu_slots(monkeypatch):
+    monkeypatch.setattr(devices, "_memory", devices._Memory())
     monkeypatch.setattr(devices.shutil, "which", lambda _: None)
-    devices.gpus.cache_clear()
     assert devices.slots(2) == {"cpu": ["cpu:0", "cpu:1"]}
-    devices.gpus.cache_clear()
+
+
+def test_a_driver_that_did_not_answer_is_asked_again_after_a_pause(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_memory", devices._Memory())
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nexit 9\n")
+    program.chmod(0o755)
+    assert devices.gpus() == ()
+    program.write_text(f"#!/bin/sh\ncat <<END\n{TABLE}END\n")
+    assert devices.gpus() == ()
+    monkeypatch.setattr(devices._memory, "again_at", 0.0)
+    assert len(devices.gpus()) == 2
+    program.unlink()
+    assert len(devices.gpus()) == 2
 
 
 CRASH = """step 3

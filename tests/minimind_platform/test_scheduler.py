@@ -284,6 +284,14 @@ def test_waiting_tasks_say_why(home):
 # the scheduler itself
 
 
+def test_a_gpu_that_is_found_later_is_used(home, monkeypatch):
+    task_id = home.submit(device="cuda")
+    home.dispatcher.tick()
+    assert home.store.get(task_id).waits_for == "waits for cuda, which this machine does not have"
+    monkeypatch.setattr(home.dispatcher._executor, "slots", lambda: {"cuda": ["cuda:0"]})
+    assert home.run(task_id, State.FINISHED).device == "cuda:0"
+
+
 def test_a_new_scheduler_starts_what_the_last_one_only_claimed(home):
     task_id = home.submit()
     home.store.claim({"cpu": ["cpu:0"]}, time.time())
