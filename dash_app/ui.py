@@ -15,7 +15,7 @@ from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from dash_app.components import attributes, empty, icon, link_button
 from dash_app.pages import models, new_task, task, tasks
 from dash_app.texts import LANGUAGES, Texts, pick_texts
-from minimind_platform.errors import NotFoundError
+from minimind_platform.errors import NotFoundError, PlatformError
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
@@ -80,7 +80,11 @@ def create_ui(platform: "Platform") -> Dash:
     @ui.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
     def show_page(path: str, search: str) -> Any:
         query = {key: values[0] for key, values in parse_qs((search or "").lstrip("?")).items()}
-        content = page_for(platform, path or "/", query, current_texts())
+        try:
+            content = page_for(platform, path or "/", query, current_texts())
+        except Exception as error:
+            logger.exception("The page %s cannot be shown.", path)
+            content = _failed(error, current_texts())
         token = uuid.uuid4().hex  # so that scripts and React take it for a new page, also of the same kind
         return html.Div(content, key=token, **attributes(data_page_token=token))
 
@@ -115,6 +119,11 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
             )
     text = t("page.not_found_hint", path=path)
     return empty("search", t("page.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary"))
+
+
+def _failed(error: Exception, t: Texts) -> html.Div:
+    reason = f"{error.message} {error.hint}".strip() if isinstance(error, PlatformError) else type(error).__name__
+    return empty("exclamation-octagon-fill", t("page.failed"), reason)
 
 
 def is_page(path: str) -> bool:

@@ -64,7 +64,8 @@ def lists(platform: "Platform", words: str, t: Texts) -> list[Any]:
         return [away, html.P(t("models.none_match", words=words), className="none-match")]
     shown: list[Any] = [away]
     if matching:
-        rows = [version_row(v, t, names.get(v.task_id)) for v in matching[:MOST_ROWS]]
+        names |= {id_: _task_name(platform, id_) for id_ in {v.task_id for v in matching[:MOST_ROWS]} - names.keys()}
+        rows = [version_row(v, t, names[v.task_id]) for v in matching[:MOST_ROWS]]
         shown.append(card(t("models.versions"), [table(version_columns(t, with_task=True), rows)]))
     if loose:
         shown.append(

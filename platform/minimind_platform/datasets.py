@@ -52,19 +52,28 @@ class DataFiles:
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def listing(self, folders: list[Path]) -> list[Dataset]:
-        """The JSONL files under these folders, by path."""
+        """The JSONL files under these folders that a training may read, by path."""
         files = sorted({file for folder in folders for file in _jsonl_files(folder)})
-        return [self._dataset(file) for file in files[:MOST_FILES]]
+        listed = map(self._dataset, filter(self._paths.allows, files[:MOST_FILES]))
+        return [dataset for dataset in listed if dataset is not None]
 
     def sample(self, path: Path, tokenizer: Path) -> RowSample:
         """Rows and token lengths of a file, with the tokenizer in a `tokenizer.json`."""
         return self._remember("sample", path, (str(tokenizer),), lambda: _sample(path, tokenizer))
 
-    def _dataset(self, path: Path) -> Dataset:
+    def _dataset(self, path: Path) -> Dataset | None:
+        """None if it has vanished; one that cannot be read has neither rows nor a format."""
         from trainer.rows import detect_format
 
-        rows, found = self._remember("dataset", path, (), lambda: (_count(path), detect_format(path)))
-        return Dataset(self._paths.shorten(path), path.name, path.stat().st_size, rows, found)
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return None
+        try:
+            rows, found = self._remember("dataset", path, (), lambda: (_count(path), detect_format(path)))
+        except OSError:
+            rows, found = None, ""
+        return Dataset(self._paths.shorten(path), path.name, size, rows, found)
 
     def _remember(self, kind: str, path: Path, extra: tuple[str, ...], read: Any) -> Any:
         status = path.stat()
@@ -81,7 +90,8 @@ class DataFiles:
 def _jsonl_files(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root) / name for name in names if name.endswith(".jsonl") and (Path(root) / name).is_file())
+        files = (Path(root) / name for name in names if name.endswith(".jsonl"))
+        yield from (file for file in files if os.path.isfile(file))  # noqa: PTH113 - Path's raises without rights
 
 
 def _count(path: Path) -> int | None:

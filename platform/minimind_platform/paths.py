@@ -76,6 +76,10 @@ class Paths:
         """A path as it goes into settings: relative to home where it lies under it."""
         return str(path.relative_to(self._home)) if path.is_relative_to(self._home) else str(path)
 
+    def allows(self, path: Path) -> bool:
+        """Whether the file behind all links lies in a folder that may be read."""
+        return self._allows(Path(os.path.realpath(path)))
+
     def _allows(self, path: Path) -> bool:
         return any(path.is_relative_to(root) and path != root for root in self.roots)
 

@@ -57,7 +57,10 @@ class Weights:
             return self._registered(text)
         if PREFIX.match(text) and not text.endswith(".pth"):
             return self._prefix(text, hidden_size, moe)
-        return self._path(text)
+        try:
+            return self._path(text)
+        except OSError as error:  # such as a name that is too long
+            raise PathError(f"{text!r} cannot be read: {error.strerror}.", WAYS_OUT) from None
 
     def files(self) -> list[WeightFile]:
         """The .pth files in out/, newest first."""

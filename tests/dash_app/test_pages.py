@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fake_platform import HTML, FakePlatform
+from fastapi.testclient import TestClient
 
 import dash_app
 from dash_app import formats, forms
@@ -251,6 +252,33 @@ def test_models_are_found_by_words_and_their_absence_is_explained(platform: Fake
     platform.files.clear()
     platform.tracking, platform.versions = True, []
     assert t("models.empty") in text_of(models.lists(platform, "", t))  # type: ignore[arg-type]
+
+
+def test_a_version_beyond_the_first_ones_has_all_cells(platform: FakePlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "MOST_ROWS", 1)
+    t = texts("en")
+    for words in ("minimind-sft", ""):
+        page = walk(models.lists(platform, words, t))  # type: ignore[arg-type]
+        [_, row, *_] = [c for c in page if type(c).__name__ == "Tr"]
+        assert len(row.children) == len(models.version_columns(t, with_task=True))
+        assert ("sft-tiny" if words else "tiny-first-try") in text_of(row)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_that_fails_says_so(
+    client: TestClient, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    def datasets() -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(platform, "datasets", datasets)
+    inputs = [{"id": "url", "property": name, "value": value} for name, value in (("pathname", "/new"), ("search", ""))]
+    outputs = {"id": "page", "property": "children"}
+    body = {"output": "page.children", "outputs": outputs, "inputs": inputs, "changedPropIds": ["url.pathname"]}
+    client.cookies.set("lang", language)
+    answer = client.post("/_dash-update-component", json=body)
+    assert answer.status_code == 200
+    assert texts(language)("page.failed") in json.dumps(answer.json(), ensure_ascii=False)
 
 
 @pytest.mark.parametrize(

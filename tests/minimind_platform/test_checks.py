@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError
+from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError, datasets
 from minimind_platform.preflight import Plan, estimate
 from minimind_platform.tasks import Progress, State, Task
 from trainer.configs import parse_config
@@ -99,6 +99,7 @@ def test_an_unknown_type_is_a_problem(platform):
         ("/etc", "outside"),
         ("Qwen/Qwen3-0.6B", "There is no"),
         ("dataset/p.jsonl", "neither"),
+        ("x" * 300, "cannot be read"),
     ],
 )
 def test_bases_that_cannot_be_used_are_told(platform, base, word):
@@ -174,3 +175,33 @@ def test_listings(platform):
     assert platform.devices()[:2] == ["auto", "cpu"]
     assert set(platform.training_types()) == {"pretrain", "sft"}
     assert "tiny" in platform.presets()
+
+
+def test_files_that_cannot_be_chosen_are_not_listed(platform, tmp_path, monkeypatch):
+    data = platform.settings.data_dir
+    (tmp_path / "secret.jsonl").write_text('{"text": "x"}\n')
+    (data / "leak.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    (data / "inner.jsonl").symlink_to(data / "p.jsonl")
+    found = datasets._jsonl_files
+    monkeypatch.setattr(datasets, "_jsonl_files", lambda folder: [*found(folder), folder / "vanished.jsonl"])
+    count = datasets._count
+
+    def counted(path):
+        if path.name == "s.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return count(path)
+
+    monkeypatch.setattr(datasets, "_count", counted)
+    listed = {d.name: (d.rows, d.format) for d in platform.datasets()}
+    assert set(listed) == {"p.jsonl", "s.jsonl", "empty.jsonl", "broken.jsonl", "inner.jsonl"}
+    assert listed["s.jsonl"] == (None, "")
+    assert listed["inner.jsonl"] == (ROWS, "pretrain")
+
+
+def test_a_retry_with_one_key_makes_one_task(platform, monkeypatch):
+    keys = []
+    monkeypatch.setattr(platform, "task", lambda _id: Task("a", "a", "pretrain", State.FAILED, {}, 0.0))
+    monkeypatch.setattr(platform, "submit", lambda *_, key, **__: keys.append(key))
+    platform.retry("a", "k1")
+    platform.retry("a")
+    assert keys == ["k1", ""]
