@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from minimind_platform import cli_text, tables
-from minimind_platform.errors import PlatformError, Problem, SettingsError, TrackingUnavailableError
+from minimind_platform.errors import PlatformError, Problem, SettingsError, TrackingUnavailableError, TrainerError
 from minimind_platform.tasks import State, Task
 
 if TYPE_CHECKING:
@@ -168,9 +168,9 @@ def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     for id in arguments.ids:  # noqa: A001
         try:
             task = getattr(platform, arguments.action)(id)
-        except PlatformError as error:
+        except (PlatformError, TrainerError) as error:
             failed += 1
-            print(f"{error.message} {error.hint}".strip(), file=sys.stderr)
+            print(f"{id}: {error.message} {error.hint}".strip(), file=sys.stderr)
             continue
         done = "is stopped" if arguments.action == "stop" and task.ended else DONE[arguments.action]
         print(f"{task.id[: cli_text.SHORT]} {task.name} {done}.")

@@ -6,7 +6,6 @@ with only_platform(settings):
 
 import contextlib
 import fcntl
-import ipaddress
 import json
 import os
 import socket
@@ -19,6 +18,8 @@ from minimind_platform.errors import PlatformError
 from minimind_platform.settings import Settings
 
 LOCK_FILE = "platform.lock"
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""The names that the web app answers to without `allowed_hosts`."""
 
 
 def prepare(settings: Settings) -> bool:
@@ -96,11 +97,10 @@ def check_host(host: str) -> None:
     """Refuse to be reached from other machines.
 
     Raises:
-        PlatformError: the address is not one of this machine's own.
+        PlatformError: it is none of `LOCAL_HOSTS`.
     """
-    with contextlib.suppress(ValueError):
-        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
-            return
+    if host in LOCAL_HOSTS:
+        return
     raise PlatformError(
         f"The host {host!r} is refused: there are no users and passwords yet, so whoever reaches it could do anything.",
         "Use 127.0.0.1, and reach it from elsewhere through an SSH tunnel: ssh -L 8050:127.0.0.1:8050 THIS_MACHINE",

@@ -22,7 +22,7 @@ class Settings:
     home: Path = field(default_factory=Path.cwd)
     """Folder with `dataset/`, `mlruns/` and `out/`."""
     host: str = "127.0.0.1"
-    """Address that the web app listens on. Only this machine's own addresses are allowed."""
+    """Address that the web app listens on: 127.0.0.1, localhost or ::1."""
     port: int = 8050
     """Port of the web app."""
     tracking_port: int = 5000
@@ -97,6 +97,14 @@ class Settings:
         return self.out_dir / task_id
 
 
+RANGES = {
+    "port": (1, 65_535),
+    "tracking_port": (1, 65_535),
+    "cpu_slots": (0, None),
+    "stop_grace_seconds": (0, None),
+    "max_restarts": (0, None),
+    "log_limit_mb": (1, None),
+}
 _KINDS = {f.name: f.type for f in fields(Settings)}
 
 
@@ -121,10 +129,18 @@ def _convert(name: str, value: Any, source: str) -> Any:
     kind = _KINDS[name]
     try:
         if kind == "int" or kind is int:
-            return int(value)
+            return _in_range(name, int(value), source)
         if kind == "tuple[str, ...]" or kind == tuple[str, ...]:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(str(part).strip() for part in parts if str(part).strip())
     except (TypeError, ValueError):
         raise PlatformError(f"{name} in {source} must be a whole number, got {value!r}.") from None
     return Path(value) if name == "home" else str(value)
+
+
+def _in_range(name: str, value: int, source: str) -> int:
+    least, most = RANGES[name]
+    if value < least or (most is not None and value > most):
+        wanted = f"from {least} to {most}" if most is not None else f"{least} or more"
+        raise PlatformError(f"{name} in {source} must be {wanted}, got {value}.")
+    return value

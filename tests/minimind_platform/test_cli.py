@@ -8,7 +8,7 @@ import time
 import pytest
 
 from minimind_platform import cli, tables
-from minimind_platform.errors import ConflictError, NotFoundError, TrackingUnavailableError
+from minimind_platform.errors import ConflictError, NotFoundError, Problem, SettingsError, TrackingUnavailableError
 from minimind_platform.tasks import Progress, State, Task, TaskEvent, TaskPage
 from minimind_platform.views import Check, LogChunk, ModelVersion, Preflight
 
@@ -50,6 +50,12 @@ class FakePlatform:
         self.calls.append(id)
         if id == "ended":
             raise ConflictError("Task 'x' has ended already.")
+        return TASK
+
+    def retry(self, id):  # noqa: A002
+        self.calls.append(id)
+        if id == "old":
+            raise SettingsError([Problem("data_path", "not_found", "There is no file 'a.jsonl'.")])
         return TASK
 
     def events(self, _id):
@@ -152,6 +158,14 @@ def test_one_failure_does_not_keep_the_others(run, platform):
     assert (code, platform.calls) == (1, ["ended", "abcdef01"])
     assert "stops" in out
     assert "ended already" in err
+
+
+def test_a_retry_with_bad_settings_names_its_task_and_the_others_go_on(run, platform):
+    code, out, err = run("retry", "old", "abcdef01")
+    assert (code, platform.calls) == (1, ["old", "abcdef01"])
+    assert TASK.name in out
+    assert err.startswith("old: ")
+    assert "a.jsonl" in err
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,12 @@ def test_other_commands_find_the_ports_of_the_running_platform(tmp_path):
     assert as_running(plain) == plain
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_own_addresses_are_allowed(host):
     check_host(host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "", "127.0.0.1.evil.com"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "", "127.0.0.1.evil.com", "127.0.0.2"])
 def test_addresses_that_others_reach_are_refused(host):
     with pytest.raises(PlatformError, match="is refused"):
         check_host(host)
@@ -69,3 +69,10 @@ def test_the_doctor_changes_nothing_and_names_a_way_out(tmp_path):
 def test_the_doctor_finds_a_home_that_is_not_there(tmp_path):
     levels = {f.what: f.level for f in examine(Settings(home=tmp_path / "none"))}
     assert levels["home folder"] == "fail"
+
+
+def test_the_doctor_finds_a_damaged_queue(tmp_path):
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "app.db").write_bytes(b"no database at all" * 500)
+    queue = next(f for f in examine(Settings(home=tmp_path)) if f.what == "queue")
+    assert (queue.level, "damaged" in queue.text, "backup" in queue.hint) == ("fail", True, True)

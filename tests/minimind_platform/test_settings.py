@@ -1,9 +1,11 @@
 """Where settings come from, and which source wins."""
 
+from dataclasses import fields
+
 import pytest
 
 from minimind_platform.errors import PlatformError
-from minimind_platform.settings import Settings
+from minimind_platform.settings import RANGES, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +44,30 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, names):
     (tmp_path / "minimind.toml").write_text(text)
     with pytest.raises(PlatformError, match=names):
         Settings.load(home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("port", 0, "from 1 to 65535"),
+        ("tracking_port", 65_536, "from 1 to 65535"),
+        ("cpu_slots", -1, "0 or more"),
+        ("stop_grace_seconds", -1, "0 or more"),
+        ("max_restarts", -1, "0 or more"),
+        ("log_limit_mb", 0, "1 or more"),
+    ],
+)
+def test_a_number_out_of_range_is_named_with_its_source(tmp_path, monkeypatch, name, value, wanted):
+    with pytest.raises(PlatformError, match=f"{name} in command line must be {wanted}, got {value}"):
+        Settings.load(home=tmp_path, **{name: value})
+    monkeypatch.setenv(f"MINIMIND_{name.upper()}", str(value))
+    with pytest.raises(PlatformError, match=f"{name} in environment must be {wanted}"):
+        Settings.load(home=tmp_path)
+    monkeypatch.delenv(f"MINIMIND_{name.upper()}")
+    (tmp_path / "minimind.toml").write_text(f"{name} = {value}\n")
+    with pytest.raises(PlatformError, match=f"{name} in .*minimind.toml must be {wanted}"):
+        Settings.load(home=tmp_path)
+
+
+def test_every_number_has_a_range():
+    assert {field.name for field in fields(Settings) if field.type in (int, "int")} == set(RANGES)
