@@ -25,10 +25,12 @@ def packed_kwargs(lengths: list[int], device: torch.device) -> dict[str, Any]:
         lengths: tokens of each document, in order; their sum is the length of the row.
         device: where the model is.
     """
+    # Tensors, not lists: torch.compile would compile anew for every list of other numbers.
+    known = {"document_lengths": torch.tensor(lengths)}
     if device.type != "cuda":
-        return {"document_lengths": lengths}
+        return known
     bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(device, non_blocking=True)
-    return {"document_lengths": lengths, "document_bounds": bounds, "longest_document": max(lengths)}
+    return known | {"document_bounds": bounds, "longest_document": max(lengths)}
 
 
 def pack(model: PreTrainedModel) -> None:
@@ -56,7 +58,7 @@ def packed_attention(
     attention_mask: torch.Tensor | None,  # noqa: ARG001 - part of the interface; documents replace it
     scaling: float | None = None,
     dropout: float = 0.0,
-    document_lengths: list[int] | None = None,
+    document_lengths: torch.Tensor | None = None,
     document_bounds: torch.Tensor | None = None,
     longest_document: int = 0,
     sliding_window: int | None = None,
@@ -70,7 +72,7 @@ def packed_attention(
         attention_mask: not used.
         scaling: factor on the scores; None for 1/sqrt(head size).
         dropout: rate on the attention weights (CPU and float32 path only).
-        document_lengths: tokens of each document. None: one document, as in plain causal attention.
+        document_lengths: tokens of each document [documents], on the CPU. None: one document, plain causal attention.
         document_bounds: on CUDA, cumulated lengths [documents + 1], int32.
         longest_document: on CUDA, the largest length.
         sliding_window: tokens that a token sees, itself included; None for all before it.
@@ -82,15 +84,18 @@ def packed_attention(
     for name in ("softcap", "s_aux", "position_bias"):
         if more.get(name) is not None:
             raise cannot_pack(f"its attention uses {name}")
-    if document_bounds is not None and query.dtype in (torch.bfloat16, torch.float16):
-        return _varlen(query, key, value, document_bounds, longest_document, scaling, sliding_window), None
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key = key.repeat_interleave(groups, dim=1)
         value = value.repeat_interleave(groups, dim=1)
+    if document_bounds is not None:
+        # Under autocast the norms of queries and keys give float32 again; the kernel wants what autocast computes in.
+        half = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
+        if half in (torch.bfloat16, torch.float16):
+            q, k, v = query.to(half), key.to(half), value.to(half)
+            return _varlen(q, k, v, document_bounds, longest_document, scaling, sliding_window), None
     dropout = dropout if module.training else 0.0
-    lengths = document_lengths or [query.shape[2]]
-    return _each_document(query, key, value, lengths, scaling, dropout, sliding_window), None  # pyright: ignore[reportCallIssue]
+    return _each_document(query, key, value, document_lengths, scaling, dropout, sliding_window), None  # pyright: ignore
 
 
 @torch.compiler.disable
@@ -98,11 +103,12 @@ def _each_document(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    lengths: list[int],
+    document_lengths: torch.Tensor | None,
     scaling: float | None,
     dropout: float,
     window: int | None,
 ) -> torch.Tensor:
+    lengths = [query.shape[2]] if document_lengths is None else document_lengths.tolist()
     parts = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
     outputs = []
     for q, k, v in parts:
@@ -133,18 +139,8 @@ def _varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = (t[0].transpose(0, 1) for t in (query, key, value))
-    out = varlen_attn(
-        q,
-        k,
-        v,
-        bounds,
-        bounds,
-        longest,
-        longest,
-        scale=scaling,
-        window_size=(window - 1 if window else -1, 0),
-        enable_gqa=q.shape[1] != k.shape[1],
-    )
+    band = (window - 1 if window else -1, 0)
+    out = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=band)
     assert isinstance(out, torch.Tensor)  # return_aux is not asked for
     return out.unsqueeze(0)
 

@@ -117,7 +117,7 @@ class TrainConfig(BaseModel):
     packing: Annotated[bool, Setting("runtime", advanced=True)] = True
     """Join the rows of a batch without padding; each row attends to itself only, so the loss stays the same."""
     compile: Annotated[bool, Setting("runtime", advanced=True)] = False
-    """Compile the model with torch.compile: a slow start, then faster steps."""
+    """Compile the model with torch.compile: a slow start, then faster steps. On the CPU it needs a C++ compiler."""
     gradient_checkpointing: Annotated[bool, Setting("runtime", advanced=True)] = False
     """Recompute activations in the backward pass: less memory, slower steps."""
 

@@ -57,7 +57,7 @@ class Loop:
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self.model = model.to(self.device)  # type: ignore[arg-type]
-        self.forward: Any = torch.compile(self.model) if config.compile else self.model
+        self.forward: Any = torch.compile(self.model, dynamic=True) if config.compile else self.model
         self.optimizer = make_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(enabled=self.device.type == "cuda" and config.dtype == "float16")
         self.plan = StepPlan(

@@ -40,6 +40,17 @@ def model(make_loop: Callable[..., Any]) -> Any:
     return loop.model.to(CUDA)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_takes_the_kernel_for_documents(
+    model: Any, rows: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any) -> None:
+        raise AssertionError("one call a document instead of one for all")
+
+    monkeypatch.setattr("trainer.attention._each_document", slow)
+    loss_and_gradient(model, rows, packed=True, dtype=dtype)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2), ("float16", 5e-3)])
 def test_packed_equals_padded_on_cuda(model: Any, rows: Any, dtype: str, tolerance: float) -> None:
     reference, gradient = loss_and_gradient(model, rows, packed=False, dtype="float32")

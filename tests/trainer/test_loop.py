@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,13 @@ def test_packing_changes_no_loss(make_loop: Make, series: Series) -> None:
     make_loop("packed", packing=True).run()
     make_loop("padded", packing=False).run()
     assert list(series("packed").values()) == pytest.approx(list(series("padded").values()), rel=2e-4)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+def test_compiling_changes_no_loss(make_loop: Make, series: Series) -> None:
+    make_loop("compiled", compile=True, max_steps=6).run()
+    make_loop("plain", max_steps=6).run()
+    assert list(series("compiled").values()) == pytest.approx(list(series("plain").values()), rel=2e-4)
 
 
 def test_the_last_partial_accumulation_counts(make_loop: Make) -> None:
