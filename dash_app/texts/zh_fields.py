@@ -74,7 +74,7 @@ HELP: dict[str, str] = {
     "device": "在哪里训练：auto（第一块空闲的 GPU，没有则用 CPU）、cpu、cuda，或指定一块 GPU，如 cuda:0。",
     "dtype": "GPU 上前向计算的精度，权重始终为 float32。CPU 始终用 float32 计算。",
     "packing": "把一批中的各行无填充地拼在一起；每行只关注自身，因此损失不变。",
-    "compile": "用 torch.compile 编译模型：启动较慢，之后每步更快。",
+    "compile": "用 torch.compile 编译模型：启动较慢，之后每步更快。在 CPU 上需要 C++ 编译器。",
     "gradient_checkpointing": "反向传播时重新计算激活值：更省显存，每步更慢。",
     "log_interval": "曲线上两点之间的步数。0：自动选择，使每次训练最多 10,000 个点。",
     "eval_interval": "两次评估之间的步数。0：每次训练评估十次。",
