@@ -26,11 +26,10 @@ def packed_kwargs(lengths: list[int], device: torch.device) -> dict[str, Any]:
         device: where the model is.
     """
     # Tensors, not lists: torch.compile would compile anew for every list of other numbers.
-    known = {"document_lengths": torch.tensor(lengths)}
     if device.type != "cuda":
-        return known
+        return {"document_lengths": torch.tensor(lengths)}
     bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(device, non_blocking=True)
-    return known | {"document_bounds": bounds, "longest_document": max(lengths)}
+    return {"document_bounds": bounds, "longest_document": max(lengths)}
 
 
 def pack(model: PreTrainedModel) -> None:
@@ -72,7 +71,7 @@ def packed_attention(
         attention_mask: not used.
         scaling: factor on the scores; None for 1/sqrt(head size).
         dropout: rate on the attention weights (CPU and float32 path only).
-        document_lengths: tokens of each document [documents], on the CPU. None: one document, plain causal attention.
+        document_lengths: tokens of each document [documents], for the CPU. None: one document, plain causal attention.
         document_bounds: on CUDA, cumulated lengths [documents + 1], int32.
         longest_document: on CUDA, the largest length.
         sliding_window: tokens that a token sees, itself included; None for all before it.
@@ -94,6 +93,7 @@ def packed_attention(
         if half in (torch.bfloat16, torch.float16):
             q, k, v = query.to(half), key.to(half), value.to(half)
             return _varlen(q, k, v, document_bounds, longest_document, scaling, sliding_window), None
+        document_lengths = document_bounds.diff()
     dropout = dropout if module.training else 0.0
     return _each_document(query, key, value, document_lengths, scaling, dropout, sliding_window), None  # pyright: ignore
 
