@@ -12,7 +12,6 @@ TEXTS: dict[str, str] = {
     "nav.tasks": "Tasks",
     "nav.models": "Models",
     "nav.mlflow": "MLflow",
-    "nav.library": "Library",
     "theme.label": "Colour theme",
     "language.other": "中文",
     "language.label": "切换到中文",

@@ -12,7 +12,6 @@ TEXTS: dict[str, str] = {
     "nav.tasks": "任务",
     "nav.models": "模型",
     "nav.mlflow": "MLflow",
-    "nav.library": "资源",
     "theme.label": "配色",
     "language.other": "English",
     "language.label": "Switch to English",
