@@ -41,7 +41,7 @@ def train(rows: Rows, config: object, way: str, steps: int) -> tuple[float, floa
         if step == 3:  # the first steps set things up
             tokens, began = 0, time.perf_counter()
         batch = make_batch(rows, plan.step_rows(step)[0], 0, way == "packed", 0, pad_to=width)
-        loss, _ = next_token_loss(model, batch)
+        loss = next_token_loss(model, batch).total
         (loss / len(batch.targets)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

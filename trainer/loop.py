@@ -1,6 +1,6 @@
 """The training loop, the same for every supervised type: steps, evaluation, records, checkpoints, stop and resume.
 
-Loop(config, session, model, tokenizer, rows, eval_rows).run()
+Loop(config, session, model, tokenizer, rows, eval_rows, objective).run()
 """
 
 import logging
@@ -20,8 +20,9 @@ from trainer.configs import TrainConfig
 from trainer.data import Rows
 from trainer.devices import autocast, peak_flops, pick_device
 from trainer.errors import DivergedError
-from trainer.losses import next_token_loss
-from trainer.models import parameter_count, save_folder
+from trainer.losses import Objective, next_token_loss
+from trainer.model_files import ModelFiles, WholeModel
+from trainer.models import parameter_count
 from trainer.names import Metric, Outcome, Tag
 from trainer.optim import learning_rate, make_optimizer
 from trainer.session import Session
@@ -48,8 +49,11 @@ class Loop:
         tokenizer: PreTrainedTokenizerBase,
         rows: Rows,
         eval_rows: Rows | None,
+        objective: Objective = next_token_loss,
+        files: ModelFiles | None = None,
     ) -> None:
         self.config, self.session, self.tokenizer = config, session, tokenizer
+        self.objective, self.files = objective, files or WholeModel()
         self.rows, self.eval_rows = rows, eval_rows
         self.device = pick_device(config.device)
         if config.packing:
@@ -135,21 +139,23 @@ class Loop:
         batches = [self._batch(self.rows, indices, epoch) for indices in groups]
         targets = sum(len(b.targets) for b in batches)
         loss = torch.zeros((), device=self.device)
-        aux_total: torch.Tensor | None = None
+        sums: dict[Metric, torch.Tensor] = {}
         for batch in batches:
             with autocast(self.device, self.config.dtype):
-                total, aux = next_token_loss(self.forward, batch.to(self.device))
-            share = total / targets
-            if aux is not None:
-                weighted = aux * (len(batch.targets) / targets)
-                aux_total = weighted.detach() if aux_total is None else aux_total + weighted.detach()
-                self.scaler.scale(share + weighted).backward()
-            else:
-                self.scaler.scale(share).backward()
+                result = self.objective(self.forward, batch.to(self.device))
+            share = result.total / targets
             loss += share.detach()
+            parts = {name: value / targets for name, value in result.parts.items()}
+            if result.aux is not None:
+                weighted = result.aux * (len(batch.targets) / targets)
+                parts[Metric.AUX_LOSS] = weighted.detach()
+                share = share + weighted
+            self.scaler.scale(share).backward()
+            for name, value in parts.items():
+                sums[name] = sums[name] + value if name in sums else value
         norm = self._apply(loss)
         lines = [self.rows.line(int(i)) for indices in groups for i in indices]
-        return StepResult(self.step + 1, loss, norm, targets, sum(b.tokens for b in batches), aux_total, lines)
+        return StepResult(self.step + 1, loss, norm, targets, sum(b.tokens for b in batches), sums, lines)
 
     def _batch(self, rows: Rows, indices: np.ndarray, epoch: int | None) -> Batch:
         return make_batch(rows, indices, epoch, self.config.packing, self.pad_id)
@@ -252,8 +258,7 @@ class Loop:
             indices = np.arange(begin, min(begin + self.config.batch_size, len(self.eval_rows)))
             batch = self._batch(self.eval_rows, indices, None)
             with autocast(self.device, self.config.dtype):
-                loss, _ = next_token_loss(self.model, batch.to(self.device))
-            total += loss
+                total += next_token_loss(self.model, batch.to(self.device)).total
             targets += len(batch.targets)
         self.model.train()
         value = float(total) / targets
@@ -286,16 +291,15 @@ class Loop:
         log.info("Checkpoint of step %d written in %.1f s.", self.step, seconds)
 
     def _write(self, folder: Path) -> None:
-        save_folder(self.model, self.tokenizer, folder)
+        self.files.save(self.model, self.tokenizer, folder)
         save_state(self, folder)
 
     def _announce(self, checkpoint: Checkpoint, eval_loss: float | None, best: bool) -> None:
-        weights = checkpoint.path / "model.safetensors"
         tags = {
             Tag.TYPE: self.config.type,
             Tag.TOKENS: str(self.tokens_seen),
             Tag.LOSS: f"{self.last_loss:.6g}",
-            Tag.BYTES: str(weights.stat().st_size),
+            Tag.BYTES: str(sum(file.stat().st_size for file in checkpoint.path.glob("*.safetensors"))),
             Tag.PARAMETERS: str(parameter_count(self.model)),
             Tag.BASE: self.config.from_weight,
             Tag.DATASET_SHA256: self.rows.report.sha256,

@@ -1,20 +1,51 @@
 """Losses of the training types, as sums over tokens: the loop divides by the tokens of the whole step."""
 
+from dataclasses import dataclass, field
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 
 from trainer.attention import packed_kwargs
 from trainer.batches import Batch
+from trainer.names import Metric
 
 
-def next_token_loss(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Cross-entropy of the labelled tokens (contract section 1), and the load-balancing loss of a mixture of experts.
+@dataclass(frozen=True)
+class BatchLoss:
+    """What an objective makes of one forward pass."""
+
+    total: torch.Tensor
+    """Sum over the labelled tokens, float32, with gradient; the step divides it by all its labelled tokens."""
+    aux: torch.Tensor | None = None
+    """Mean load-balancing loss of a mixture of experts, with its weight and gradient."""
+    parts: dict[Metric, torch.Tensor] = field(default_factory=dict)
+    """Further sums over the labelled tokens, without gradient, that become curves of their own."""
+
+
+class Objective(Protocol):
+    """What a training type minimises."""
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> BatchLoss:
+        """The loss of a batch; `model` may be compiled."""
+        ...
+
+
+def next_token_loss(model: torch.nn.Module, batch: Batch) -> BatchLoss:
+    """Cross-entropy of the labelled tokens (contract section 1), and the load-balancing loss of a mixture."""
+    logits, aux = label_logits(model, batch)
+    return BatchLoss(F.cross_entropy(logits.float(), batch.targets, reduction="sum"), aux)
+
+
+def label_logits(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The logits that predict the labelled tokens, and the load-balancing loss.
 
     Only the hidden states that predict a labelled token go through the output layer: at small widths that layer and
     the softmax over the vocabulary are most of a step.
 
     Returns:
-        The sum over the labelled tokens, float32; and the mean load-balancing loss with its weight, or None.
+        [targets, vocabulary] in the precision of the forward pass; and the mean load-balancing loss with its weight,
+        or None.
     """
     more = packed_kwargs(batch.lengths, batch.input_ids.device) if batch.packed else {}
     moe = getattr(model.config, "model_type", "") == "qwen3_moe"
@@ -26,8 +57,7 @@ def next_token_loss(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor,
     logits = out.logits.flatten(0, 1)
     if not batch.packed:
         logits = logits[batch.predict_at]
-    loss = F.cross_entropy(logits.float(), batch.targets, reduction="sum")
-    return loss, load_balancing_loss(out.router_logits, model.config) if moe else None
+    return logits, load_balancing_loss(out.router_logits, model.config) if moe else None
 
 
 def load_balancing_loss(router_logits: tuple[torch.Tensor, ...], config: object) -> torch.Tensor:

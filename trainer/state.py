@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file
 
 from trainer.checkpoints import STATE_DIR
 from trainer.errors import BaseModelError, DataError
@@ -50,10 +49,7 @@ def load_state(loop: "Loop", folder: Path) -> None:
     """
     content = json.loads((folder / STATE_DIR / "state.json").read_text(encoding="utf-8"))
     _check_same(loop, content, folder)
-    weights = load_file(folder / "model.safetensors")
-    missing, unexpected = _load_weights(loop, weights)
-    if missing or unexpected:
-        raise BaseModelError(f"Checkpoint {folder} does not fit the model: {', '.join([*missing, *unexpected][:5])}.")
+    loop.files.load(loop.model, folder)
     # weights_only: a checkpoint is data, never code
     saved: dict[str, Any] = torch.load(folder / STATE_DIR / "optimizer.pt", map_location="cpu", weights_only=True)
     loop.optimizer.load_state_dict(saved["optimizer"])
@@ -83,14 +79,3 @@ def _check_same(loop: "Loop", content: dict[str, Any], folder: Path) -> None:
             "its position in the data would be wrong.",
             "Resume with the same batch_size, accumulation_steps and max_seq_len, or start a new task from it.",
         )
-
-
-def _load_weights(loop: "Loop", weights: dict[str, torch.Tensor]) -> tuple[list[str], list[str]]:
-    """Weights as transformers writes them: a mixture of experts lies there expert by expert."""
-    if getattr(loop.model.config, "model_type", "") == "qwen3_moe":
-        from trainer.minimind_files import to_transformers
-
-        weights = to_transformers(weights)
-    result = loop.model.load_state_dict(weights, strict=False)
-    tied = set(loop.model.all_tied_weights_keys)
-    return [name for name in result.missing_keys if name not in tied], list(result.unexpected_keys)

@@ -19,7 +19,8 @@ class StepResult:
     targets: int
     """Labelled tokens."""
     tokens: int
-    aux_loss: torch.Tensor | None = None
+    parts: dict[Metric, torch.Tensor] = field(default_factory=dict)
+    """Means over the labelled tokens that the training type records beside the loss."""
     lines: list[int] = field(default_factory=list)
     """Lines of the data file that the step used."""
 
@@ -74,9 +75,9 @@ class Window:
             Metric.TOKENS_PER_SECOND: sum(r.tokens for r in results) / seconds,
             Metric.STEP_SECONDS: seconds / len(results),
         }
-        aux = [r.aux_loss for r in results if r.aux_loss is not None]
-        if aux:
-            values[Metric.AUX_LOSS] = float(torch.stack(aux).mean())
+        for name in results[0].parts:
+            means = torch.stack([r.parts[name] for r in results]).double().cpu()
+            values[name] = float((means * weights).sum() / weights.sum())
         bad = next((r for r, ok in zip(results, finite.tolist(), strict=True) if not ok), None)
         self._results, self._began = [], time.perf_counter()
         return Closed({str(name): value for name, value in values.items()}, bad)

@@ -31,7 +31,7 @@ def loss_and_gradients(model: torch.nn.Module, rows: object, packed: bool) -> tu
     model.set_attn_implementation(PACKED if packed else "sdpa")
     model.zero_grad()
     batch = make_batch(rows, np.arange(8), 0, packed, 0)  # type: ignore[arg-type]
-    loss, _ = next_token_loss(model, batch)
+    loss = next_token_loss(model, batch).total
     loss.backward()
     return float(loss.detach()), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
@@ -84,9 +84,9 @@ def test_models_with_attention_of_their_own_are_refused(rows: object) -> None:
 def test_a_document_does_not_see_its_neighbours(rows: object) -> None:
     model = make_model()
     model.set_attn_implementation(PACKED)
-    alone, _ = next_token_loss(model, make_batch(rows, np.array([3]), 0, True, 0))  # type: ignore[arg-type]
-    others, _ = next_token_loss(model, make_batch(rows, np.array([7, 9]), 0, True, 0))  # type: ignore[arg-type]
-    together, _ = next_token_loss(model, make_batch(rows, np.array([7, 3, 9]), 0, True, 0))  # type: ignore[arg-type]
+    alone = next_token_loss(model, make_batch(rows, np.array([3]), 0, True, 0)).total  # type: ignore[arg-type]
+    others = next_token_loss(model, make_batch(rows, np.array([7, 9]), 0, True, 0)).total  # type: ignore[arg-type]
+    together = next_token_loss(model, make_batch(rows, np.array([7, 3, 9]), 0, True, 0)).total  # type: ignore[arg-type]
     assert float(together) == pytest.approx(float(alone) + float(others), rel=1e-5)
 
 
@@ -95,7 +95,7 @@ def test_plain_causal_attention_would_not_pass(rows: object) -> None:
     model = make_model()
     model.set_attn_implementation(PACKED)
     batch = make_batch(rows, np.array([7, 3, 9]), 0, True, 0)  # type: ignore[arg-type]
-    right, _ = next_token_loss(model, batch)
+    right = next_token_loss(model, batch).total
     batch.lengths[:] = [batch.input_ids.shape[1]]
-    wrong, _ = next_token_loss(model, batch)
+    wrong = next_token_loss(model, batch).total
     assert abs(float(wrong) - float(right)) > 1e-3

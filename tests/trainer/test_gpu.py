@@ -25,7 +25,7 @@ def loss_and_gradient(model: Any, rows: Any, packed: bool, dtype: str) -> tuple[
     model.zero_grad()
     batch = make_batch(rows, np.arange(16), 0, packed, 0).to(CUDA)
     with autocast(CUDA, dtype):
-        loss, _ = next_token_loss(model, batch)
+        loss = next_token_loss(model, batch).total
     (loss / len(batch.targets)).backward()
     gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     return float(loss.detach()) / len(batch.targets), gradient

@@ -35,8 +35,8 @@ def test_training_loss_and_gradients_equal_minimind(minimind: Path, name: str) -
     file, heads = FILES[name]
     expected = json.loads((minimind / name / "expected.json").read_text())
     model, batch = load_pth(minimind / name / file, heads).train(), reference_batch(minimind / name)
-    total, aux = next_token_loss(model, batch)
-    loss = total / len(batch.targets)
+    result = next_token_loss(model, batch)
+    loss, aux = result.total / len(batch.targets), result.aux
     assert float(loss) == pytest.approx(expected["train_mode_loss"], rel=1e-4)
     if aux is not None:
         assert float(aux) == pytest.approx(expected["train_mode_aux_loss"], rel=1e-4)
