@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from minimind_platform import Dataset, ModelVersion, Platform
 
 
-def datasets(platform: "Platform", type_name: str, t: Texts) -> Any:
-    """The data sets found, those of the type's format first."""
+def datasets(platform: "Platform", data_format: str, t: Texts) -> Any:
+    """The data sets found, those of the wanted format first."""
     found = platform.datasets()
     if not found:
         text = t("new.no_datasets", folder=str(platform.settings.data_dir))
         return html.P([icon("info-circle"), text], className="picks-empty")
-    ordered = sorted(found, key=lambda d: (d.format != type_name, d.format == "", d.path))
-    return _list("data_path", t("new.pick_dataset"), [_dataset(d, type_name, t) for d in ordered])
+    ordered = sorted(found, key=lambda d: (d.format != data_format, d.format == "", d.path))
+    return _list("data_path", t("new.pick_dataset"), [_dataset(d, data_format, t) for d in ordered])
 
 
 def weights(platform: "Platform", t: Texts) -> Any:
@@ -36,11 +36,11 @@ def weights(platform: "Platform", t: Texts) -> Any:
     return _list("from_weight", t("new.pick_weight"), picks)
 
 
-def _dataset(dataset: "Dataset", type_name: str, t: Texts) -> html.Button:
+def _dataset(dataset: "Dataset", data_format: str, t: Texts) -> html.Button:
     facts: list[Any] = [formats.size(dataset.bytes)]
     if dataset.rows is not None:
         facts.insert(0, t("new.rows", count=formats.whole(dataset.rows)))
-    fits = dataset.format == type_name
+    fits = dataset.format == data_format
     if not fits:
         hint = t("new.other_format") if dataset.format else t("new.unknown_format")
         facts.append(html.Span(hint, className="pick-warn"))

@@ -38,7 +38,8 @@ def add_fields(parser: argparse.ArgumentParser, fields: list[ConfigField]) -> No
     for field in fields:
         group = groups.setdefault(field.group, None) or parser.add_argument_group(f"{field.group} settings")
         groups[field.group] = group
-        names = dict.fromkeys((f"--{field.name}", f"--{field.name.replace('_', '-')}"))
+        known = (field.name, *field.aliases)
+        names = dict.fromkeys(f"--{spelling}" for name in known for spelling in (name, name.replace("_", "-")))
         default = "required" if field.required else f"default {field.default!r}"
         text = " ".join(part for part in (field.help, f"[{field.range_text}]" if field.range_text else "") if part)
         group.add_argument(
@@ -66,7 +67,6 @@ def make_parser(type_name: str) -> argparse.ArgumentParser:
         help="1: go on with the newest unfinished run of exactly these settings",
     )
     add_fields(parser, config_fields(cls))
-    parser.add_argument("--use_compile", dest="compile", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     for name in MINIMIND_ONLY:
         parser.add_argument(f"--{name}", nargs="?", const="1", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

@@ -53,6 +53,10 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
     type: ClassVar[str]
     title: ClassVar[str]
+    data_format: ClassVar[str]
+    """The format of the data files, a key of `trainer.rows.KEYS`."""
+    aliases: ClassVar[dict[str, str]] = {"use_compile": "compile"}
+    """MiniMind's option names that differ from ours: theirs to ours."""
 
     data_path: Annotated[Path, Field(min_length=1), Setting("data", kind="dataset")]
     """Training data: a JSONL file, one row a line."""
@@ -208,6 +212,7 @@ class PretrainConfig(TrainConfig):
 
     type = "pretrain"
     title = "Pretraining"
+    data_format = "pretrain"
 
     accumulation_steps: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(1, 16, log=True)] = 8
     """Batches whose gradients are added up for one step."""
@@ -222,6 +227,7 @@ class SFTConfig(TrainConfig):
 
     type = "sft"
     title = "Supervised fine-tuning"
+    data_format = "sft"
 
     max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 768
     """Longest row in tokens. Longer rows are cut, and counted in the log."""
@@ -247,8 +253,6 @@ TRAINING_TYPES: dict[str, type[TrainConfig]] = {c.type: c for c in (PretrainConf
 
 TYPE_ALIASES = {"full_sft": "sft"}
 """MiniMind's names of training scripts that differ from ours."""
-FIELD_ALIASES = {"use_compile": "compile"}
-"""MiniMind's option names that differ from ours."""
 
 
 def config_class(type_name: str) -> type[TrainConfig]:
@@ -276,7 +280,7 @@ def parse_config(type_name: str, values: dict[str, Any]) -> TrainConfig:
         SettingsError: with every problem that was found, not only the first.
     """
     cls = config_class(type_name)
-    renamed = {FIELD_ALIASES.get(name, name): value for name, value in values.items()}
+    renamed = {cls.aliases.get(name, name): value for name, value in values.items()}
     try:
         return cls.model_validate(renamed)
     except ValidationError as error:

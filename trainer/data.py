@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.chat import system_prefixes
-from trainer.configs import PretrainConfig, SFTConfig, TrainConfig
+from trainer.configs import SFTConfig, TrainConfig
 from trainer.errors import DataError
 from trainer.token_cache import TokenCache, open_cache
 from trainer.tokenization import ChatTokenizer
@@ -119,11 +119,6 @@ def _draw(source: _Source, row: int, epoch: int | None) -> tuple[np.ndarray | No
     return system, think < source.empty_think_ratio
 
 
-def format_of(config: TrainConfig) -> str:
-    """The data format that a training type reads: pretrain or sft."""
-    return "pretrain" if isinstance(config, PretrainConfig) else "sft"
-
-
 def load_rows(
     path: str,
     config: TrainConfig,
@@ -140,7 +135,7 @@ def load_rows(
         DataError: a row cannot be used, or none is left.
         BaseModelError: the tokenizer cannot express conversations.
     """
-    cache = open_cache(path, format_of(config), tokenizer, cache_dir, progress)
+    cache = open_cache(path, config.data_format, tokenizer, cache_dir, progress)
     notices: list[str] = []
     source = _source(cache, config, tokenizer, notices)
     table = cache.rows
@@ -180,7 +175,7 @@ def _source(cache: TokenCache, config: TrainConfig, tokenizer: ChatTokenizer, no
 
 
 def _reason(config: TrainConfig) -> str:
-    if format_of(config) == "pretrain":
+    if config.data_format == "pretrain":
         return "the text is empty"
     return f"no assistant answer within the first {config.max_seq_len} tokens"
 

@@ -28,6 +28,8 @@ class ConfigField:
     exclusive_minimum: bool = False
     exclusive_maximum: bool = False
     search: Search | None = None
+    aliases: tuple[str, ...] = ()
+    """MiniMind's names of this setting, where they differ."""
 
     @property
     def range_text(self) -> str:
@@ -42,11 +44,11 @@ class ConfigField:
 def config_fields(cls: type[TrainConfig]) -> list[ConfigField]:
     """The fields of a config class, in the order of a form: those of a group together, as declared."""
     order = ("data", "model", "training", "runtime", "output")
-    fields = [_field(name, info) for name, info in cls.model_fields.items()]
+    fields = [_field(cls, name, info) for name, info in cls.model_fields.items()]
     return sorted(fields, key=lambda f: order.index(f.group))
 
 
-def _field(name: str, info: FieldInfo) -> ConfigField:
+def _field(cls: type[TrainConfig], name: str, info: FieldInfo) -> ConfigField:
     setting = next(m for m in info.metadata if isinstance(m, Setting))
     limits = {key: getattr(m, key) for m in info.metadata for key in ("ge", "gt", "le", "lt") if hasattr(m, key)}
     choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
@@ -64,6 +66,7 @@ def _field(name: str, info: FieldInfo) -> ConfigField:
         exclusive_minimum="gt" in limits,
         exclusive_maximum="lt" in limits,
         search=next((m for m in info.metadata if isinstance(m, Search)), None),
+        aliases=tuple(alias for alias, meant in cls.aliases.items() if meant == name),
     )
 
 

@@ -36,7 +36,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     if query.get("base"):
         values["from_weight"] = query["base"]
     extras = {
-        "data_path": html.Div(pickers.datasets(platform, chosen, t), id="pick-data_path"),
+        "data_path": html.Div(pickers.datasets(platform, types[chosen].data_format, t), id="pick-data_path"),
         "from_weight": html.Div(pickers.weights(platform, t), id="pick-from_weight"),
         "group-model": _presets(platform, _preset_of(platform, chosen, values), t),
     }
@@ -100,7 +100,7 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
         shown = forms.type_fields(types, chosen)
         for name in forms.union_fields(types):
             updates[f"entry-{name}"] = {"hidden": name not in shown}
-        updates["pick-data_path"] = {"children": pickers.datasets(platform, chosen, t)}
+        updates["pick-data_path"] = {"children": pickers.datasets(platform, types[chosen].data_format, t)}
         updates["form-type"] = {"data": chosen}
     elif form["trigger"] == "preset" and form["preset"]:
         sizes = platform.presets()[form["preset"]].values

@@ -167,12 +167,12 @@ def _row_problem(name: str, path: Path, shown: str, config: TrainConfig) -> Prob
     from trainer.rows import detect_format, read_rows
 
     found = detect_format(path)
-    if found and found != config.type:
-        message = f"{shown} holds {found} data, but {config.title.lower()} needs {config.type} data."
-        values = {"path": shown, "found": found, "expected": config.type}
+    if found and found != config.data_format:
+        message = f"{shown} holds {found} data, but {config.title.lower()} needs {config.data_format} data."
+        values = {"path": shown, "found": found, "expected": config.data_format}
         return Problem(name, "data_format", message, values)
     try:
-        for _ in islice(read_rows(path, config.type), READ_ROWS):
+        for _ in islice(read_rows(path, config.data_format), READ_ROWS):
             pass
     except DataError as error:
         message = re.sub(r"\s+", " ", f"{error.message} {error.hint}".replace(str(path), shown)).strip()

@@ -8,7 +8,6 @@ values = field_values(parser.parse_args(["--data-path", "dataset/sft.jsonl"]))
 import argparse
 from typing import Any
 
-from trainer.configs import FIELD_ALIASES
 from trainer.fields import ConfigField
 
 GROUPS = {
@@ -25,8 +24,7 @@ def add_fields(parser: argparse.ArgumentParser, fields: list[ConfigField]) -> No
     """Add an option for every field, with `_` and with `-`. Values stay text; the config converts and checks them."""
     groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
     for field in fields:
-        aliases = [alias for alias, name in FIELD_ALIASES.items() if name == field.name]
-        names = [spelling for name in (field.name, *aliases) for spelling in _spellings(name)]
+        names = [spelling for name in (field.name, *field.aliases) for spelling in _spellings(name)]
         options: dict[str, Any] = {"metavar": field.kind.upper() if field.kind != "text" else "TEXT"}
         if field.kind == "bool":
             options = {"metavar": "true|false", "nargs": "?", "const": "true"}

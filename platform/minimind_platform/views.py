@@ -121,6 +121,8 @@ class TrainingType:
     name: str
     title: str
     description: str
+    data_format: str
+    """The format of data files that it reads."""
     fields: list[ConfigField]
     defaults: dict[str, Any] = field(default_factory=dict)
     """Settings that have a default, by name."""

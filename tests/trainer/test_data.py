@@ -11,7 +11,7 @@ import pytest
 
 from trainer.chat import EMPTY_THINK, SYSTEM_PROMPTS
 from trainer.configs import TRAINING_TYPES, TrainConfig, parse_config
-from trainer.data import NO_LABEL, Rows, format_of, load_rows
+from trainer.data import NO_LABEL, Rows, load_rows
 from trainer.errors import DataError
 from trainer.samples import generate
 from trainer.tokenization import ChatTokenizer, load_tokenizer
@@ -46,7 +46,7 @@ def chats(folder: Path, count: int) -> Path:
 
 @pytest.mark.parametrize("name", TRAINING_TYPES)
 def test_every_training_type_has_a_format(tmp_path: Path, name: str) -> None:
-    assert format_of(settings(tmp_path, name)) == {"pretrain": "pretrain"}.get(name, "sft")
+    assert settings(tmp_path, name).data_format == {"pretrain": "pretrain"}.get(name, "sft")
 
 
 def test_pretraining_rows_are_those_of_minimind(minimind: Path, tmp_path: Path) -> None:
