@@ -23,9 +23,13 @@ def download_router(platform: "Platform") -> APIRouter:
     """Downloads of registered versions and loose weight files."""
     router = APIRouter(prefix="/api", tags=["downloads"])
 
-    @router.get("/weights/{file}/download")
+    @router.get("/weights/{file:path}/download")
     def weight(file: str) -> Response:
+        """A weight file; a fetched model's folder as a zip."""
         path = platform.weight_file(file)
+        if path.is_dir():
+            headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{path.name}.zip', safe='')}"}
+            return StreamingResponse(zipped(path, path.name), media_type="application/zip", headers=headers)
         return FileResponse(path, filename=path.name, media_type="application/octet-stream")
 
     @router.get("/models/{name}/{version}/download")

@@ -32,7 +32,8 @@ def weights(platform: "Platform", t: Texts) -> Any:
         picks.append(html.P([icon("cloud-slash"), t("models.away")], className="picks-empty"))
     for file in platform.weight_files():
         facts = [formats.size(file.bytes), moment(file.modified_at)]
-        picks.append(_pick("from_weight", f"out/{file.name}", file.name, facts, ".pth"))
+        badge = ".pth" if file.name.endswith(".pth") else ""
+        picks.append(_pick("from_weight", f"out/{file.name}", file.name, facts, badge))
     return _list("from_weight", t("new.pick_weight"), picks)
 
 

@@ -25,6 +25,7 @@ LIGHT = {
     "spool",
     "uploads",
     "base_sizes",
+    "hub_files",
 }
 NEVER = {
     "trainer": {"minimind_platform", "dash_app", "dash", "plotly", "optuna", "sqlalchemy"},

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer.errors import DataError, TrainerError
+from trainer.hub_cli import add_fetch
 from trainer.names import ExitCode
 from trainer.rows import KEYS, check_rows, detect_format
 from trainer.samples import ROWS, generate
@@ -83,6 +84,7 @@ COMMANDS = {
     "sample": ("write sample data in every format", add_sample),
     "check": ("read a data file and show its first bad lines", add_check),
     "tokenizer": ("train a tokenizer", add_tokenizer),
+    "fetch": ("bring MiniMind's published data, weights and tokenizers", add_fetch),
 }
 """Name, help, and the function that adds the options; for other command lines that offer the same."""
 

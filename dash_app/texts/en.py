@@ -90,7 +90,7 @@ TEXTS: dict[str, str] = {
     "models.search": "Search models",
     "models.versions": "Registered versions",
     "models.weights": "Weight files",
-    "models.weights_hint": "MiniMind's own .pth format, as other MiniMind tools read it.",
+    "models.weights_hint": "Files in MiniMind's own .pth form, and models that were fetched.",
     "models.empty": "No models yet",
     "models.empty_hint": "Each training saves checkpoints while it runs, and they appear here by themselves.",
     "models.none_match": "No model matches “{words}”.",

@@ -90,7 +90,7 @@ TEXTS: dict[str, str] = {
     "models.search": "搜索模型",
     "models.versions": "已注册的版本",
     "models.weights": "权重文件",
-    "models.weights_hint": "MiniMind 自有的 .pth 格式，其他 MiniMind 工具可直接读取。",
+    "models.weights_hint": "MiniMind 自有的 .pth 格式文件，以及下载的模型。",
     "models.empty": "还没有模型",
     "models.empty_hint": "训练过程中会保存检查点，它们会自动出现在这里。",
     "models.none_match": "没有与“{words}”匹配的模型。",

@@ -127,7 +127,7 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
 
 def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
     for name, text in (
-        ("data", "Make sample data, `data sample FOLDER`, or check a data file, `data check FILE`."),
+        ("data", "Data: `data sample FOLDER`, `data check FILE`, `data fetch [NAME]`; `data --help` tells more."),
         ("tokenizer", "Train a tokenizer: `tokenizer train FILE… --out FOLDER`."),
     ):
         tool = command(name, text, _tool)
@@ -154,7 +154,8 @@ def _tool(arguments: argparse.Namespace, _platform: "Platform | None") -> int:
     import subprocess
 
     words = ["tokenizer", *arguments.words] if arguments.tool == "tokenizer" else arguments.words
-    return subprocess.call([sys.executable, "-m", "trainer.data_cli", *words])
+    home = {"MINIMIND_HOME": arguments.home} if arguments.home else {}
+    return subprocess.call([sys.executable, "-m", "trainer.data_cli", *words], env=os.environ | home)
 
 
 if __name__ == "__main__":

@@ -89,14 +89,15 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A MiniMind weight file in out/."""
+    """A MiniMind weight file in out/, or something fetched: its file or Hugging Face folder in out/hub/."""
 
     name: str
+    """Path below out/."""
     path: Path
     bytes: int
     modified_at: float
     hidden_size: int | None
-    """As its name tells; None if it does not."""
+    """As its name or config tells; None if it does not."""
     moe: bool
 
 

@@ -4,7 +4,9 @@ base = Weights(settings, paths, models).base("pretrain", hidden_size=768, moe=Fa
 base.setting, base.folder
 """
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from minimind_platform.models import Models
 from minimind_platform.paths import Paths
 from minimind_platform.settings import Settings
 from minimind_platform.views import WeightFile
+from trainer.hub_files import HUB_FOLDER
 
 MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d{1,9})|@(?P<alias>[A-Za-z0-9._-]+))$")
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -63,9 +66,16 @@ class Weights:
             raise PathError(f"{text!r} cannot be read: {error.strerror}.", WAYS_OUT) from None
 
     def files(self) -> list[WeightFile]:
-        """The .pth files in out/, newest first."""
-        files = [_weight_file(path) for path in self._out.glob("*.pth") if path.is_file()]
-        return sorted(files, key=lambda f: -f.modified_at)
+        """The .pth files in out/ and what was fetched into out/hub/, newest first."""
+        found = [*self._out.glob("*.pth"), *(self._out / Path(HUB_FOLDER).name).glob("*/*.pth")]
+        files = [_weight_file(path, self._out) for path in found if path.is_file()]
+        return sorted([*files, *self._folders()], key=lambda f: -f.modified_at)
+
+    def _folders(self) -> Iterator[WeightFile]:
+        """Hugging Face models in out/hub/."""
+        for config in (self._out / Path(HUB_FOLDER).name).glob("*/config.json"):
+            if sizes := [path.stat().st_size for path in config.parent.glob("*.safetensors")]:
+                yield _weight_folder(config, sum(sizes), self._out)
 
     def file(self, name: str) -> Path:
         """One of `files`, by name."""
@@ -112,13 +122,30 @@ class Weights:
         return Base(str(path), path)
 
 
-def _weight_file(path: Path) -> WeightFile:
+def _weight_file(path: Path, out: Path) -> WeightFile:
     match, status = WEIGHT_NAME.match(path.name), path.stat()
     return WeightFile(
-        name=path.name,
+        name=str(path.relative_to(out)),
         path=path,
         bytes=status.st_size,
         modified_at=status.st_mtime,
         hidden_size=int(match["hidden"]) if match else None,
         moe=bool(match and match["moe"]),
+    )
+
+
+def _weight_folder(config: Path, size: int, out: Path) -> WeightFile:
+    try:
+        told = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = {}
+    told = told if isinstance(told, dict) else {}
+    hidden = told.get("hidden_size")
+    return WeightFile(
+        name=str(config.parent.relative_to(out)),
+        path=config.parent,
+        bytes=size,
+        modified_at=config.stat().st_mtime,
+        hidden_size=hidden if isinstance(hidden, int) else None,
+        moe=bool(told.get("num_experts")),
     )

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from dash_app.live import MOST_POINTS
 from minimind_platform.errors import DatabaseUnavailableError
 from minimind_platform.tasks import State
-from minimind_platform.views import Series
+from minimind_platform.views import Series, WeightFile
 
 DATA = "dataset/samples/pretrain.jsonl"
 UPDATE_BYTES = 1_500
@@ -167,6 +167,15 @@ def test_the_log_comes_in_pieces_and_whole(client: TestClient, platform: FakePla
 def test_weights_download_with_range(client: TestClient) -> None:
     answer = client.get("/api/weights/pretrain_768.pth/download", headers={"Range": "bytes=8-15"})
     assert (answer.status_code, answer.content) == (206, b"weights ")
+
+
+def test_a_fetched_model_downloads_as_zip(client: TestClient, platform: FakePlatform) -> None:
+    folder = platform.settings.out_dir / "hub" / "minimind-3"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    platform.files.append(WeightFile("hub/minimind-3", folder, 2, 0.0, 768, False))
+    answer = client.get("/api/weights/hub/minimind-3/download")
+    assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["minimind-3/config.json"]
 
 
 def test_a_version_downloads_as_zip_and_by_file(client: TestClient) -> None:

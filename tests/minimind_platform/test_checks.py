@@ -205,3 +205,24 @@ def test_a_retry_with_one_key_makes_one_task(platform, monkeypatch):
     platform.retry("a", "k1")
     platform.retry("a")
     assert keys == ["k1", ""]
+
+
+def test_fetched_models_are_listed_and_can_be_started_from(platform):
+    folder = platform.settings.out_dir / "hub" / "minimind-3-moe"
+    half = platform.settings.out_dir / "hub" / "half"
+    torch_files = platform.settings.out_dir / "hub" / "minimind-3-pytorch"
+    for path in (folder, half, torch_files):
+        path.mkdir(parents=True)
+    (folder / "config.json").write_text('{"hidden_size": 768, "num_experts": 4}')
+    (folder / "model.safetensors").write_bytes(b"12345")
+    (half / "config.json").write_text("{}")
+    (half / ".model.safetensors.0123.part").write_bytes(b"1")
+    (torch_files / "full_sft_768.pth").write_bytes(b"x")
+    listed = {w.name: (w.hidden_size, w.moe, w.bytes) for w in platform.weight_files()}
+    assert listed == {
+        "hub/minimind-3-moe": (768, True, 5),
+        "hub/minimind-3-pytorch/full_sft_768.pth": (768, False, 1),
+    }
+    for name in listed:
+        problems = platform.check("sft", {"data_path": "s.jsonl", "from_weight": f"out/{name}"}).problems
+        assert not any("There is no" in problem.message for problem in problems), problems
