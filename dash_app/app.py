@@ -14,6 +14,7 @@ from dash_app.downloads import download_router
 from dash_app.guard import Guard
 from dash_app.proxy import mlflow_router
 from dash_app.rest import add_error_handlers, rest_router
+from dash_app.rest_data import data_router
 from dash_app.statics import Statics
 from dash_app.texts import LANGUAGES
 from dash_app.ui import create_ui
@@ -31,6 +32,7 @@ def create_app(platform: "Platform") -> FastAPI:
     app = FastAPI(title="MiniMind Platform", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     add_error_handlers(app)
     app.include_router(rest_router(platform))
+    app.include_router(data_router(platform))
     app.include_router(download_router(platform))
     app.include_router(mlflow_router(platform.settings.tracking))
     _add_small_routes(app)

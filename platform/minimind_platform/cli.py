@@ -126,6 +126,9 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
 
 
 def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
+    from minimind_platform import cli_jobs
+
+    cli_jobs.add_options(command("jobs", "List downloads and statistics that run in the background.", cli_jobs.jobs))
     for name, text in (
         ("data", "Data: `data sample FOLDER`, `data check FILE`, `data fetch [NAME]`; `data --help` tells more."),
         ("tokenizer", "Train a tokenizer: `tokenizer train FILE… --out FOLDER`."),

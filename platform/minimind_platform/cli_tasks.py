@@ -68,7 +68,7 @@ def submit(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     from minimind_platform.cli_fields import field_values
     from trainer.presets import PRESETS
 
-    platform = platform or _open(arguments)
+    platform = platform or open_platform(arguments)
     values: dict[str, Any] = dict(PRESETS[arguments.preset].values) if arguments.preset else {}
     values |= field_values(arguments)
     if arguments.check:
@@ -83,7 +83,7 @@ def clone(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     from trainer.configs import config_class
     from trainer.fields import config_fields
 
-    platform = platform or _open(arguments)
+    platform = platform or open_platform(arguments)
     task = platform.task(arguments.id)
     parser = argparse.ArgumentParser(f"minimind clone {arguments.id}", allow_abbrev=False)
     add_fields(parser, config_fields(config_class(task.type)))
@@ -96,7 +96,7 @@ def clone(arguments: argparse.Namespace, platform: "Platform | None") -> int:
 
 def tasks(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """List tasks."""
-    platform = platform or _open(arguments)
+    platform = platform or open_platform(arguments)
     page = platform.tasks(
         states=_states(arguments.state),
         types=_parts(arguments.type),
@@ -118,7 +118,7 @@ def tasks(arguments: argparse.Namespace, platform: "Platform | None") -> int:
 
 def show(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """Show one task."""
-    platform = platform or _open(arguments)
+    platform = platform or open_platform(arguments)
     task = platform.task(arguments.id)
     events = platform.events(task.id)
     try:
@@ -143,7 +143,7 @@ def logs(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """Print a log, and what is added to it."""
     from minimind_platform.logs import LIMIT
 
-    platform = platform or _open(arguments)
+    platform = platform or open_platform(arguments)
     task = platform.task(arguments.id)
     chunk = platform.log(task.id, -1 if arguments.lines else 0, LIMIT)
     lines = chunk.text.splitlines(keepends=True)
@@ -163,7 +163,7 @@ def logs(arguments: argparse.Namespace, platform: "Platform | None") -> int:
 
 def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """Stop, resume, retry, delete or restore; one that fails does not keep the others from it."""
-    platform = platform or _open(arguments)
+    platform = platform or open_platform(arguments)
     failed = 0
     for id in arguments.ids:  # noqa: A001
         try:
@@ -179,7 +179,7 @@ def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
 
 def models(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """List model versions."""
-    platform = platform or _open(arguments)
+    platform = platform or open_platform(arguments)
     versions = platform.models()
     if arguments.json:
         return _print_json([asdict(version) for version in versions])
@@ -190,7 +190,8 @@ def models(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     return 0
 
 
-def _open(arguments: argparse.Namespace) -> "Platform":
+def open_platform(arguments: argparse.Namespace) -> "Platform":
+    """The platform of `--home`."""
     from minimind_platform.home import as_running
     from minimind_platform.service import Platform
     from minimind_platform.settings import Settings

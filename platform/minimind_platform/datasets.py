@@ -66,14 +66,14 @@ class DataFiles:
         from trainer.rows import detect_format
 
         try:
-            size = path.stat().st_size
+            status = path.stat()
         except OSError:
             return None
         try:
             rows, found = self._remember("dataset", path, (), lambda: (_count(path), detect_format(path)))
         except OSError:
             rows, found = None, ""
-        return Dataset(self._paths.shorten(path), path.name, size, rows, found)
+        return Dataset(self._paths.shorten(path), path.name, status.st_size, rows, found, status.st_mtime)
 
     def _remember(self, kind: str, path: Path, extra: tuple[str, ...], read: Any) -> Any:
         status = path.stat()

@@ -17,6 +17,7 @@ from typing import Any
 
 from minimind_platform import runs
 from minimind_platform.checks import Checks
+from minimind_platform.data_jobs import DataJobs
 from minimind_platform.datasets import DataFiles
 from minimind_platform.devices import gpus
 from minimind_platform.errors import (
@@ -27,6 +28,7 @@ from minimind_platform.errors import (
     SettingsError,
 )
 from minimind_platform.home import as_running
+from minimind_platform.jobs import Jobs
 from minimind_platform.logs import read_log
 from minimind_platform.models import Models
 from minimind_platform.paths import Paths
@@ -38,6 +40,8 @@ from minimind_platform.tracking_client import TrackingClient
 from minimind_platform.views import (
     Check,
     Dataset,
+    HubEntry,
+    Job,
     LogChunk,
     ModelVersion,
     Series,
@@ -76,6 +80,8 @@ class Platform:
         self._data = DataFiles(self._paths)
         self._checks = Checks(self._paths, self._weights, self._data, self.settings.out_dir)
         self._submits = Submits(self.settings, self._store, self._tracking)
+        self._jobs = Jobs(self.settings)
+        self._data_jobs = DataJobs(self.settings, self._paths, self._jobs)
 
     # tasks
 
@@ -254,6 +260,52 @@ class Platform:
         """The data files in dataset/ and the data roots."""
         out = self._paths.roots[1]
         return self._data.listing([root for root in self._paths.roots if root != out])
+
+    def data_stats(self, path: str, type: str = "", max_seq_len: int = 0, again: bool = False) -> Job:  # noqa: A002
+        """Statistics of a data file, worked out in the background and kept until the file changes.
+
+        Args:
+            path: as in data_path.
+            type: training type to read it for; "" for the format that its first rows have.
+            max_seq_len: where rows are cut; 0 for the default.
+            again: begin anew if it failed or was cancelled.
+        """
+        return self._data_jobs.stats(path, type, max_seq_len, again)
+
+    def data_preview(
+        self,
+        path: str,
+        type: str = "",  # noqa: A002
+        max_seq_len: int = 0,
+        start: int = 0,
+        rows: int = 5,
+    ) -> dict[str, Any]:
+        """Rows of a data file as a training sees them: their text with the template, by what counts for the loss."""
+        return self._data_jobs.preview(path, type, max_seq_len, start, rows)
+
+    def hub_entries(self) -> list[HubEntry]:
+        """What can be fetched from the Hugging Face hub. Asks nobody."""
+        return self._data_jobs.entries()
+
+    def hub_fetch(self, name: str) -> Job:
+        """Fetch something from the hub in the background; goes on with what an earlier try has brought."""
+        return self._data_jobs.fetch(name)
+
+    def jobs(self, kind: str = "") -> list[Job]:
+        """Background jobs, newest first, without their results."""
+        return self._jobs.all(kind)
+
+    def job(self, id: str) -> Job:  # noqa: A002
+        """One background job with its result."""
+        return self._jobs.get(id)
+
+    def cancel_job(self, id: str) -> Job:  # noqa: A002
+        """Ask a background job to end."""
+        return self._jobs.cancel(id)
+
+    def remove_job(self, id: str) -> None:  # noqa: A002
+        """Forget a background job that has ended, its result too."""
+        self._jobs.remove(id)
 
     def devices(self) -> list[str]:
         """Choices of the setting `device` on this machine."""

@@ -5,6 +5,7 @@ check.problems, check.preflight
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,62 @@ class Dataset:
     """None where counting would take too long."""
     format: str
     """pretrain, sft, dpo, rlaif, or "" if it is none of them."""
+    modified_at: float = 0.0
+
+
+class JobState(StrEnum):
+    """How a background job is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass
+class Job:
+    """Something that runs in the background: statistics of a data file, or a download."""
+
+    id: str
+    kind: str
+    """stats or fetch."""
+    label: str
+    """What it works on."""
+    state: JobState
+    created_at: float
+    ended_at: float | None = None
+    done: int = 0
+    """Bytes that are done."""
+    total: int = 0
+    """Bytes in all; 0 while it is not known."""
+    result: Any = None
+    """What it found, when it is done."""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class HubEntry:
+    """Something that can be fetched."""
+
+    name: str
+    kind: str
+    """data, weights or tokenizer."""
+    format: str
+    """Data format, of data."""
+    bytes: int
+    """About how large it is."""
+    about: str
+    licence: str
+    source: str
+    """Repository on the hub."""
+    path: str
+    """Where it goes, below home."""
+    found: bool
+    """Whether it is there."""
+    part_bytes: int
+    """What an earlier try has brought."""
+    job: Job | None
+    """The download that runs, or the last one."""
 
 
 @dataclass(frozen=True)
