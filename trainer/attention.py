@@ -3,10 +3,9 @@
 Registered with transformers as `minimind_packed`, so every model class that supports attention backends can use it:
 
     model.set_attn_implementation(PACKED)
-    model(input_ids, position_ids=positions, **packed_kwargs(lengths, device))
+    model(input_ids, position_ids=positions, document_bounds=bounds, longest_document=longest)
 """
 
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -16,20 +15,6 @@ from transformers import AttentionInterface, PreTrainedModel
 from trainer.errors import Problem, SettingsError
 
 PACKED = "minimind_packed"
-
-
-def packed_kwargs(lengths: list[int], device: torch.device) -> dict[str, Any]:
-    """What the attention needs to know of a packed row.
-
-    Args:
-        lengths: tokens of each document, in order; their sum is the length of the row.
-        device: where the model is.
-    """
-    # Tensors, not lists: torch.compile would compile anew for every list of other numbers.
-    if device.type != "cuda":
-        return {"document_lengths": torch.tensor(lengths)}
-    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(device, non_blocking=True)
-    return {"document_bounds": bounds, "longest_document": max(lengths)}
 
 
 def pack(model: PreTrainedModel) -> None:
@@ -57,7 +42,6 @@ def packed_attention(
     attention_mask: torch.Tensor | None,  # noqa: ARG001 - part of the interface; documents replace it
     scaling: float | None = None,
     dropout: float = 0.0,
-    document_lengths: torch.Tensor | None = None,
     document_bounds: torch.Tensor | None = None,
     longest_document: int = 0,
     sliding_window: int | None = None,
@@ -71,9 +55,9 @@ def packed_attention(
         attention_mask: not used.
         scaling: factor on the scores; None for 1/sqrt(head size).
         dropout: rate on the attention weights (CPU and float32 path only).
-        document_lengths: tokens of each document [documents], for the CPU. None: one document, plain causal attention.
-        document_bounds: on CUDA, cumulated lengths [documents + 1], int32.
-        longest_document: on CUDA, the largest length.
+        document_bounds: where the documents begin and end, [documents + 1], int32, on the device of the model. None:
+            one document, plain causal attention.
+        longest_document: tokens of the longest document.
         sliding_window: tokens that a token sees, itself included; None for all before it.
         more: what else a model's attention may want; refused, because ignoring it would change the model in silence.
 
@@ -83,19 +67,18 @@ def packed_attention(
     for name in ("softcap", "s_aux", "position_bias"):
         if more.get(name) is not None:
             raise cannot_pack(f"its attention uses {name}")
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key = key.repeat_interleave(groups, dim=1)
-        value = value.repeat_interleave(groups, dim=1)
-    if document_bounds is not None:
+    if document_bounds is not None and query.is_cuda:
         # Under autocast the norms of queries and keys give float32 again; the kernel wants what autocast computes in.
         half = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
         if half in (torch.bfloat16, torch.float16):
             q, k, v = query.to(half), key.to(half), value.to(half)
             return _varlen(q, k, v, document_bounds, longest_document, scaling, sliding_window), None
-        document_lengths = document_bounds.diff()
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key = key.repeat_interleave(groups, dim=1)
+        value = value.repeat_interleave(groups, dim=1)
     dropout = dropout if module.training else 0.0
-    return _each_document(query, key, value, document_lengths, scaling, dropout, sliding_window), None  # pyright: ignore
+    return _each_document(query, key, value, document_bounds, scaling, dropout, sliding_window), None  # pyright: ignore
 
 
 @torch.compiler.disable
@@ -103,12 +86,12 @@ def _each_document(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    document_lengths: torch.Tensor | None,
+    bounds: torch.Tensor | None,
     scaling: float | None,
     dropout: float,
     window: int | None,
 ) -> torch.Tensor:
-    lengths = [query.shape[2]] if document_lengths is None else document_lengths.tolist()
+    lengths = [query.shape[2]] if bounds is None else bounds.diff().tolist()
     parts = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
     outputs = []
     for q, k, v in parts:
@@ -140,7 +123,7 @@ def _varlen(
 
     q, k, v = (t[0].transpose(0, 1) for t in (query, key, value))
     band = (window - 1 if window else -1, 0)
-    out = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=band)
+    out = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=band, enable_gqa=True)
     assert isinstance(out, torch.Tensor)  # return_aux is not asked for
     return out.unsqueeze(0)
 

@@ -87,24 +87,23 @@ class Batch:
     """[targets] places in the flattened input whose next token carries loss."""
     targets: torch.Tensor
     """[targets] those next tokens."""
-    lengths: list[int]
-    """Tokens of each row."""
+    bounds: torch.Tensor
+    """[rows + 1] cumulated lengths of the rows, int32."""
+    longest: int
+    """Tokens of the longest row."""
+    tokens: int
+    """Tokens that are not padding."""
     packed: bool
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that are not padding."""
-        return sum(self.lengths)
 
     def to(self, device: torch.device) -> "Batch":
         """A copy on the device; a no-op on the CPU."""
         if device.type == "cpu":
             return self
         moved = (t.pin_memory().to(device, non_blocking=True) for t in self._tensors())
-        return Batch(*moved, lengths=self.lengths, packed=self.packed)
+        return Batch(*moved, longest=self.longest, tokens=self.tokens, packed=self.packed)
 
     def _tensors(self) -> tuple[torch.Tensor, ...]:
-        return self.input_ids, self.position_ids, self.predict_at, self.targets
+        return self.input_ids, self.position_ids, self.predict_at, self.targets, self.bounds
 
 
 def make_batch(rows: Rows, indices: np.ndarray, epoch: int | None, packed: bool, pad_id: int, pad_to: int = 0) -> Batch:
@@ -140,6 +139,8 @@ def make_batch(rows: Rows, indices: np.ndarray, epoch: int | None, packed: bool,
         torch.from_numpy(positions),
         torch.from_numpy(np.concatenate(places)),
         torch.from_numpy(np.concatenate(targets)),
-        lengths,
+        torch.from_numpy(np.cumsum([0, *lengths], dtype=np.int32)),
+        max(lengths),
+        sum(lengths),
         packed,
     )

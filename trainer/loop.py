@@ -20,6 +20,7 @@ from trainer.configs import TrainConfig
 from trainer.data import Rows
 from trainer.devices import autocast, peak_flops, pick_device
 from trainer.errors import DivergedError
+from trainer.experts import use_grouped_experts
 from trainer.losses import Objective, next_token_loss
 from trainer.model_files import ModelFiles, WholeModel
 from trainer.models import parameter_count
@@ -53,7 +54,9 @@ class Loop:
         files: ModelFiles | None = None,
     ) -> None:
         self.config, self.session, self.tokenizer = config, session, tokenizer
-        self.objective, self.files = objective, files or WholeModel()
+        # The loss is compiled together with the model, so that the logits need no passes of their own.
+        self.objective: Any = torch.compile(objective, dynamic=True) if config.compile else objective
+        self.files = files or WholeModel()
         self.rows, self.eval_rows = rows, eval_rows
         self.device = pick_device(config.device)
         if config.packing:
@@ -61,7 +64,7 @@ class Loop:
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self.model = model.to(self.device)  # type: ignore[arg-type]
-        self.forward: Any = torch.compile(self.model, dynamic=True) if config.compile else self.model
+        use_grouped_experts(self.model, self.device, config.dtype)
         self.optimizer = make_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(enabled=self.device.type == "cuda" and config.dtype == "float16")
         self.plan = StepPlan(
@@ -142,7 +145,7 @@ class Loop:
         sums: dict[Metric, torch.Tensor] = {}
         for batch in batches:
             with autocast(self.device, self.config.dtype):
-                result = self.objective(self.forward, batch.to(self.device))
+                result = self.objective(self.model, batch.to(self.device))
             share = result.total / targets
             loss += share.detach()
             parts = {name: value / targets for name, value in result.parts.items()}

@@ -1,12 +1,11 @@
 """Losses of the training types, as sums over tokens: the loop divides by the tokens of the whole step."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 
-from trainer.attention import packed_kwargs
 from trainer.batches import Batch
 from trainer.names import Metric
 
@@ -47,12 +46,12 @@ def label_logits(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, to
         [targets, vocabulary] in the precision of the forward pass; and the mean load-balancing loss with its weight,
         or None.
     """
-    more = packed_kwargs(batch.lengths, batch.input_ids.device) if batch.packed else {}
+    more: dict[str, Any] = {}
     moe = getattr(model.config, "model_type", "") == "qwen3_moe"
     if moe:
         more["output_router_logits"] = True
     if batch.packed:
-        more["logits_to_keep"] = batch.predict_at
+        more |= {"document_bounds": batch.bounds, "longest_document": batch.longest, "logits_to_keep": batch.predict_at}
     out = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **more)
     logits = out.logits.flatten(0, 1)
     if not batch.packed:

@@ -27,7 +27,8 @@ def reference_batch(folder: Path) -> Batch:
     shifted[:, :-1] = labels[:, 1:]
     at = (shifted.flatten() != IGNORE).nonzero()[:, 0]
     positions = torch.arange(width).expand_as(ids)
-    return Batch(ids, positions, at, shifted.flatten()[at], [width] * len(ids), packed=False)
+    bounds = torch.arange(0, ids.numel() + 1, width, dtype=torch.int32)
+    return Batch(ids, positions, at, shifted.flatten()[at], bounds, width, ids.numel(), packed=False)
 
 
 @pytest.mark.parametrize("name", FILES)
