@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def measure(step: Callable[[], tuple[torch.Tensor, int]], steps: int, device: to
         marks.append(_mark(device))
     last = float(loss)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
-    return Result([_between(a, b) for a, b in zip(marks, marks[1:], strict=False)], tokens, last, first, memory)
+    return Result([_between(a, b) for a, b in pairwise(marks)], tokens, last, first, memory)
 
 
 def _mark(device: torch.device) -> Any:
@@ -126,7 +127,7 @@ def minimind_way(config: TrainConfig, model: Any, rows: Rows, device: torch.devi
 
 def our_way(config: TrainConfig, model: Any, rows: Rows, tokenizer: Any, home: Path) -> Callable[[], Any]:
     """A step of the product's loop."""
-    session = Session.open(config, home / "task", home, "bench", tracked=False)
+    session = Session.open(config, Path(tempfile.mkdtemp(dir=home)), home, "bench", tracked=False)
     loop = Loop(config, session, model, tokenizer, rows, None)
     loop.model.train()
 
@@ -158,9 +159,10 @@ def run(preset: str, type_name: str, data: str, steps: int, home: Path) -> None:
     results = {}
     for name in ("as MiniMind", "ours"):
         model: Any = build_model(ours, tokenizer, Base("none")).to(device)  # type: ignore[arg-type]
-        way = (
-            our_way(ours, model, rows, tokenizer, home) if name == "ours" else minimind_way(theirs, model, rows, device)
-        )
+        if name == "ours":
+            way = our_way(ours, model, rows, tokenizer, home)
+        else:
+            way = minimind_way(theirs, model, rows, device)
         results[name] = measure(way, steps, device)
         flops = flops_per_token(sizes_of_folder(model.config.to_dict()), round(mean))
         _print(name, results[name], flops, peak_flops(device))
