@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import BaseModelError
-from trainer.rows import parsed
+from trainer.row_formats import parsed
 from trainer.tokenization import ChatTokenizer, encode
 
 EMPTY_THINK = "<think>\n\n</think>\n\n"
@@ -83,7 +83,7 @@ def _empty_think(tokenizer: ChatTokenizer, header: tuple[int, ...]) -> tuple[int
 
 def conversation(row: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Any] | None]:
     """The messages and tools of a row, with JSON text turned into objects, as chat templates want them."""
-    tools: list[Any] = []
+    tools = parsed(row.get("tools") or row.get("functions"))
     messages = []
     for message in row["conversations"]:
         tools = tools or parsed(message.get("tools") or message.get("functions"))

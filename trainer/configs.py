@@ -54,18 +54,20 @@ class TrainConfig(BaseModel):
     type: ClassVar[str]
     title: ClassVar[str]
     data_format: ClassVar[str]
-    """The format of the data files, a key of `trainer.rows.KEYS`."""
+    """The format of the data files, a key of `trainer.row_formats.KEYS`."""
     aliases: ClassVar[dict[str, str]] = {"use_compile": "compile"}
     """MiniMind's option names that differ from ours: theirs to ours."""
 
     data_path: Annotated[Path, Field(min_length=1), Setting("data", kind="dataset")]
-    """Training data: a JSONL file, one row a line."""
+    """Training data: a file (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), or a folder of such files."""
     eval_data_path: Annotated[Path, Setting("data", advanced=True, kind="dataset")] = ""
     """Data to evaluate on. Empty: a part of the training data is held out (see eval_fraction)."""
     eval_fraction: Annotated[float, Field(ge=0, le=0.5), Setting("data", advanced=True)] = 0.02
     """Share of the training rows held out for evaluation when eval_data_path is empty; 0 for none."""
     max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 340
     """Longest row in tokens. Longer rows are cut, and counted in the log."""
+    unlabelled_rows: Annotated[Literal["skip", "refuse"], Setting("data", advanced=True)] = "skip"
+    """Rows without anything to learn from within max_seq_len: skip them, counted in the log, or refuse the data."""
 
     from_weight: Annotated[Path, Setting("model", kind="weight")] = "none"
     """Weights to start from: none, a registered model (models:/name/version), a Hugging Face folder, a MiniMind .pth

@@ -5,7 +5,7 @@ ids, labels = rows.get(0, epoch=1)
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,16 @@ import numpy as np
 from trainer.chat import system_prefixes
 from trainer.configs import SFTConfig, TrainConfig
 from trainer.errors import DataError
+from trainer.row_tokens import text_edges
+from trainer.rows import key_notices
+from trainer.sources import Place
 from trainer.token_cache import TokenCache, open_cache
 from trainer.tokenization import ChatTokenizer
 
 NO_LABEL = -100
 """Label of a token without loss, as PyTorch's cross-entropy ignores it."""
+SHOWN_ROWS = 3
+"""Lines that are named of rows that cannot be trained on."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +73,27 @@ class Rows:
     lengths: np.ndarray
     """Tokens of each row after the cut, without a random system prompt; int32."""
 
-    def __init__(self, source: _Source, indices: np.ndarray, report: DataReport) -> None:
+    def __init__(self, source: _Source, indices: np.ndarray, lengths: np.ndarray, report: DataReport) -> None:
         self._source = source
-        self._indices = indices  # of the rows in the file
-        table = source.cache.rows[indices]
-        own = len(source.begin) + len(source.end)
-        self.lengths = (np.minimum(table["length"], source.room) + own).astype(np.int32)
-        self.report = replace(report, rows=len(indices), tokens=int(self.lengths.sum(dtype=np.int64)))
+        self._indices = indices  # of the rows in the data set
+        self.lengths = lengths
+        self.report = replace(report, rows=len(indices), tokens=int(lengths.sum(dtype=np.int64)))
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def line(self, index: int) -> int:
         """The line of a row in its file, from 1."""
-        return int(self._source.cache.rows["line"][self._indices[index]])
+        return self._source.cache.place(int(self._indices[index])).number
+
+    def places(self, indices: Sequence[int]) -> str:
+        """Where rows stand, for people: `line 3, 8 of sft.jsonl`, or `a.jsonl line 3; b.jsonl line 8 of folder`."""
+        cache = self._source.cache
+        return f"{cache.data.places(cache.place(int(self._indices[i])) for i in indices)} of {cache.data.path}"
 
     def subset(self, indices: np.ndarray) -> "Rows":
         """Some of these rows; the same row varies in the same way as here."""
-        return Rows(self._source, self._indices[indices], self.report)
+        return Rows(self._source, self._indices[indices], self.lengths[indices], self.report)
 
     def get(self, index: int, epoch: int | None) -> tuple[np.ndarray, np.ndarray]:
         """The ids and labels of a row, both int64; a label is the id at its own place (not shifted) or -100.
@@ -136,34 +144,75 @@ def load_rows(
         BaseModelError: the tokenizer cannot express conversations.
     """
     cache = open_cache(path, config.data_format, tokenizer, cache_dir, progress)
-    notices: list[str] = []
+    notices = key_notices(cache.data, cache.ignored)
     source = _source(cache, config, tokenizer, notices)
-    table = cache.rows
-    usable = (table["first_label"] >= 0) & (table["first_label"] < source.room)
-    skipped = table["line"][~usable]
-    if len(skipped):
-        lines = ", ".join(str(line) for line in skipped[:3]) + (", …" if len(skipped) > 3 else "")
-        notices.append(f"{_count(len(skipped), len(table))} skipped: {_reason(config)} (line {lines}).")
-    if not usable.any():
-        longest = int(table["first_label"].max(initial=-1)) < 0
-        hint = "Add text the model can learn from." if longest else f"Raise max_seq_len above {config.max_seq_len}."
+    found = _look_through(cache, source)
+    everything, count = len(cache.rows), len(found.indices)
+    if count < everything:
+        lines = cache.data.places(found.skipped) + (", …" if everything - count > len(found.skipped) else "")
+        skipped = everything - count
+        if config.unlabelled_rows == "refuse" and count:
+            share = f"{skipped:,} of {everything:,} rows of {path} cannot be trained on"
+            hint = "Change or remove them, or set unlabelled_rows to skip."
+            raise DataError(f"{share}: {_reason(config)} ({lines}).", hint)
+        notices.append(f"{_count(skipped, everything)} skipped: {_reason(config)} ({lines}).")
+    if not count:
+        hint = "Add text the model can learn from."
+        if found.has_label:
+            hint = f"Raise max_seq_len above {config.max_seq_len}."
         raise DataError(f"No row of {path} can be trained on: {_reason(config)}.", hint)
-    cut = usable & (table["length"] > source.room)
-    if cut.any():
-        lost = int((table["length"][cut] - source.room).sum(dtype=np.int64))
-        share = lost / int(table["length"][usable].sum(dtype=np.int64))
-        count = _count(int(cut.sum()), len(table))
-        notices.append(f"{count} cut at max_seq_len {config.max_seq_len}, which drops {share:.1%} of the tokens.")
-    report = DataReport(path, cache.sha256, 0, 0, int(cut.sum()), len(skipped), tuple(notices))
-    return Rows(source, np.flatnonzero(usable), report)
+    if found.cut:
+        share = found.lost / found.tokens
+        cut = _count(found.cut, everything)
+        notices.append(f"{cut} cut at max_seq_len {config.max_seq_len}, which drops {share:.1%} of the tokens.")
+    report = DataReport(path, cache.sha256, 0, 0, found.cut, everything - count, tuple(notices))
+    return Rows(source, found.indices, found.lengths, report)
+
+
+@dataclass
+class _Usable:
+    """The rows that can be trained on, and what was counted on the way."""
+
+    indices: np.ndarray
+    lengths: np.ndarray
+    skipped: list[Place]
+    """The first rows that cannot."""
+    has_label: bool
+    """Whether any row has a token with loss, cut or not."""
+    cut: int
+    lost: int
+    """Tokens that the cut takes from usable rows."""
+    tokens: int
+    """Tokens of usable rows before the cut."""
+
+
+def _look_through(cache: TokenCache, source: _Source) -> _Usable:
+    """Go through the table of rows, a part at a time."""
+    none = np.empty(0, dtype=np.int32)
+    found = _Usable(none, none, [], False, 0, 0, 0)
+    indices, lengths = [none], [none]
+    own = len(source.begin) + len(source.end)
+    for start, table in cache.rows.blocks():
+        usable = (table["first_label"] >= 0) & (table["first_label"] < source.room)
+        for row in table[~usable][: SHOWN_ROWS - len(found.skipped)]:
+            found.skipped.append(Place(int(row["file"]), int(row["line"])))
+        found.has_label |= bool((table["first_label"] >= 0).any())
+        whole = table["length"][usable]
+        kept = np.minimum(whole, source.room)
+        indices.append((start + np.flatnonzero(usable)).astype(np.int32))
+        lengths.append((kept + own).astype(np.int32))
+        found.cut += int((whole > kept).sum())
+        found.lost += int((whole - kept).sum(dtype=np.int64))
+        found.tokens += int(whole.sum(dtype=np.int64))
+    found.indices, found.lengths = np.concatenate(indices), np.concatenate(lengths)
+    return found
 
 
 def _source(cache: TokenCache, config: TrainConfig, tokenizer: ChatTokenizer, notices: list[str]) -> _Source:
     nothing = np.empty(0, dtype=np.int64)
     if not isinstance(config, SFTConfig):
-        begin = nothing if tokenizer.bos_token_id is None else np.array([tokenizer.bos_token_id])
-        last = tokenizer.pad_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
-        return _Source(cache, config.max_seq_len, config.seed, begin, np.array([last]), [], 0.0, 1.0)
+        begin, end = text_edges(tokenizer)
+        return _Source(cache, config.max_seq_len, config.seed, begin, end, [], 0.0, 1.0)
     prefixes = system_prefixes(tokenizer) if config.system_prompt_ratio else []
     if config.system_prompt_ratio and not prefixes:
         notices.append(

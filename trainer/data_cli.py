@@ -13,7 +13,8 @@ from pathlib import Path
 from trainer.errors import DataError, TrainerError
 from trainer.hub_cli import add_fetch
 from trainer.names import ExitCode
-from trainer.rows import KEYS, check_rows, detect_format
+from trainer.row_formats import KEYS
+from trainer.rows import check_rows, detect_format
 from trainer.samples import ROWS, generate
 
 _FORMATS = {"full_sft": "sft", "lora": "sft", "distillation": "sft", "reason": "sft"}

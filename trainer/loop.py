@@ -157,8 +157,8 @@ class Loop:
             for name, value in parts.items():
                 sums[name] = sums[name] + value if name in sums else value
         norm = self._apply(loss)
-        lines = [self.rows.line(int(i)) for indices in groups for i in indices]
-        return StepResult(self.step + 1, loss, norm, targets, sum(b.tokens for b in batches), sums, lines)
+        used = [int(i) for indices in groups for i in indices]
+        return StepResult(self.step + 1, loss, norm, targets, sum(b.tokens for b in batches), sums, used)
 
     def _batch(self, rows: Rows, indices: np.ndarray, epoch: int | None) -> Batch:
         return make_batch(rows, indices, epoch, self.config.packing, self.pad_id)
@@ -238,13 +238,13 @@ class Loop:
     def _bad_step(self, bad: StepResult) -> None:
         if self.config.nan_policy == "skip" and self._skipped < MAX_SKIPPED:
             return
-        lines = ", ".join(map(str, bad.lines[:8])) + (" …" if len(bad.lines) > 8 else "")
+        rows = ("first " if len(bad.rows) > 8 else "") + self.rows.places(bad.rows[:8])
         kept = self.checkpoints.all()
         where = f"the checkpoint of step {kept[-1].step} is good" if kept else "no checkpoint was written yet"
         raise DivergedError(
             f"The loss of step {bad.step} is not finite (loss {float(bad.loss):g}, gradient norm "
-            f"{float(bad.grad_norm):g}); the step used lines {lines} of {self.rows.report.path}.",
-            f"Lower learning_rate or grad_clip and look at those lines; {where}.",
+            f"{float(bad.grad_norm):g}); the step used {rows}.",
+            f"Lower learning_rate or grad_clip and look at those rows; {where}.",
         )
 
     # Evaluation -----------------------------------------------------------------------------------------------------

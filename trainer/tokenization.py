@@ -20,7 +20,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from trainer.errors import BaseModelError, DataError
-from trainer.rows import detect_format, read_rows, row_texts
+from trainer.row_formats import row_texts
+from trainer.rows import detect_format, read_rows
+from trainer.sources import SUFFIXES
 
 # encode() may use all cores; set by hand, because a later fork (a data loader's) would else print a warning
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -175,9 +177,9 @@ def _write(tokenizer: Tokenizer, out: Path) -> None:
 
 
 def file_rows(file: str | Path) -> Iterator[list[str]]:
-    """The texts of each row of a data file; of each paragraph if it is not JSONL."""
+    """The texts of each row of a data file; of each paragraph if it is plain text."""
     file = Path(file)
-    if file.suffix != ".jsonl":
+    if not file.name.endswith(SUFFIXES) and not file.is_dir():
         if not file.is_file():
             raise DataError(f"There is no file {file.absolute()}.")
         yield from ([paragraph] for paragraph in file.read_text("utf-8", errors="replace").split("\n\n"))

@@ -21,7 +21,7 @@ class StepResult:
     tokens: int
     parts: dict[Metric, torch.Tensor] = field(default_factory=dict)
     """Means over the labelled tokens that the training type records beside the loss."""
-    lines: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     """Lines of the data file that the step used."""
 
 

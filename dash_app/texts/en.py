@@ -52,7 +52,7 @@ TEXTS: dict[str, str] = {
     "new.preset_custom": "Own sizes",
     "new.parameters": "{count} parameters",
     "new.pick_dataset": "Data sets found",
-    "new.no_datasets": "No data sets yet. Put a .jsonl file into {folder}, or type the path of one.",
+    "new.no_datasets": "No data sets yet. Put a data file (JSONL or Parquet) into {folder}, or type the path of one.",
     "new.rows": "{count} rows",
     "new.other_format": "not the format of this training type",
     "new.unknown_format": "unknown format",

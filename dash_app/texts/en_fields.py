@@ -5,6 +5,7 @@ LABELS: dict[str, str] = {
     "eval_data_path": "Evaluation data",
     "eval_fraction": "Share held out for evaluation",
     "max_seq_len": "Longest row, in tokens",
+    "unlabelled_rows": "Rows without an answer",
     "system_prompt_ratio": "Rows that get a system message",
     "empty_think_ratio": "Empty think blocks that stay",
     "from_weight": "Start from",

@@ -52,7 +52,7 @@ TEXTS: dict[str, str] = {
     "new.preset_custom": "自定义",
     "new.parameters": "{count} 参数",
     "new.pick_dataset": "找到的数据集",
-    "new.no_datasets": "还没有数据集。请把 .jsonl 文件放入 {folder}，或直接输入路径。",
+    "new.no_datasets": "还没有数据集。请把数据文件（JSONL 或 Parquet）放入 {folder}，或直接输入路径。",
     "new.rows": "{count} 行",
     "new.other_format": "与此训练类型的格式不符",
     "new.unknown_format": "格式未知",

@@ -5,6 +5,7 @@ LABELS: dict[str, str] = {
     "eval_data_path": "评估数据",
     "eval_fraction": "留作评估的比例",
     "max_seq_len": "最长行（词元）",
+    "unlabelled_rows": "没有可学内容的行",
     "system_prompt_ratio": "添加系统提示的比例",
     "empty_think_ratio": "保留空思考块的比例",
     "from_weight": "起始权重",
@@ -43,10 +44,11 @@ LABELS: dict[str, str] = {
 }
 
 HELP: dict[str, str] = {
-    "data_path": "训练数据：JSONL 文件，每行一条。",
+    "data_path": "训练数据：文件（.jsonl、.jsonl.gz、.jsonl.zst、.parquet），或由这类文件组成的文件夹。",
     "eval_data_path": "用于评估的数据。留空则从训练数据中留出一部分（见 eval_fraction）。",
     "eval_fraction": "eval_data_path 为空时，留作评估的训练数据比例；0 表示不留。",
     "max_seq_len": "每行最多的词元数。更长的行会被截断，并在日志中计数。",
+    "unlabelled_rows": "在 max_seq_len 之内没有可学内容的行：skip 跳过并在日志中计数；refuse 拒绝这份数据。",
     "system_prompt_ratio": "没有系统消息的行中，随机添加一条系统消息的比例，每轮重新抽取。",
     "empty_think_ratio": "保留空 <think> 块的行所占比例；其余行去掉空块，让模型两种写法都学到。",
     "from_weight": "从哪些权重开始：none、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth "

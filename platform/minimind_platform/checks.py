@@ -24,6 +24,8 @@ from minimind_platform.preflight import Plan, model_sizes, tokenizer_file
 from minimind_platform.weights import Base, Weights
 from trainer.base_sizes import base_sizes, size_problems
 from trainer.configs import TrainConfig, config_class, parse_config
+from trainer.errors import DataError
+from trainer.rows import RowReader, detect_format
 
 READ_ROWS = 20
 """First rows of a data file that are read for a check; the training reads all."""
@@ -97,7 +99,7 @@ class Checks:
         if text == NOT_GIVEN:
             return
         try:
-            path = self._paths.file(text)
+            path = self._paths.data(text)
         except PlatformError as error:
             checked.problems.append(_path_problem(name, text, error))
             return
@@ -163,16 +165,15 @@ def _path_problem(name: str, text: str, error: PlatformError) -> Problem:
 
 def _row_problem(name: str, path: Path, shown: str, config: TrainConfig) -> Problem | None:
     """What the first rows tell about a file: another format, or a fault."""
-    from trainer.errors import DataError
-    from trainer.rows import detect_format, read_rows
-
-    found = detect_format(path)
-    if found and found != config.data_format:
-        message = f"{shown} holds {found} data, but {config.title.lower()} needs {config.data_format} data."
-        values = {"path": shown, "found": found, "expected": config.data_format}
+    needed, found = config.data_format, detect_format(path)
+    if found and found != needed:
+        message = f"{shown} holds {found} data, but {config.title.lower()} needs {needed} data."
+        values = {"path": shown, "found": found, "expected": needed}
         return Problem(name, "data_format", message, values)
     try:
-        for _ in islice(read_rows(path, config.data_format), READ_ROWS):
+        reader = RowReader(path, needed)
+        reader.check_begins()
+        for _ in islice(reader.rows(), READ_ROWS):
             pass
     except DataError as error:
         message = re.sub(r"\s+", " ", f"{error.message} {error.hint}".replace(str(path), shown)).strip()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minimind_platform.errors import NotFoundError, PathError
 from minimind_platform.settings import SETTINGS_FILE, Settings
+from trainer.sources import is_data_file
 
 _ENCODED = re.compile(r"%(?:2e|2f|5c|00|25)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -42,6 +43,22 @@ class Paths:
             raise NotFoundError(f"There is no file {text!r}.", self._hint(path))
         if not stat.S_ISREG(mode):
             raise PathError(f"{text!r} is not a file.")
+        return path
+
+    def data(self, text: str) -> Path:
+        """The data set that a path names: a file, or a folder, each of whose data files may be read.
+
+        Errors as in `file`.
+        """
+        path = self.resolve(text)
+        if not stat.S_ISDIR(_mode(path) or 0):
+            return self.file(text)
+        inside = sorted(path.iterdir()) if os.access(path, os.R_OK) else []
+        for file in inside:
+            if is_data_file(file.name) and not self.allows(file):
+                raise PathError(
+                    f"{file.name} in the folder {text!r} is a link that leads outside of dataset/, out/ and data_roots."
+                )
         return path
 
     def folder(self, text: str) -> Path:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trainer
-from minimind_platform.datasets import RowSample
 from minimind_platform.devices import gpus
+from minimind_platform.row_samples import RowSample
 from minimind_platform.tasks import Task
 from minimind_platform.views import Preflight
 from trainer.configs import TrainConfig, parse_config

@@ -104,7 +104,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data file that a training can read."""
+    """A data file, or a folder of data files, that a training can read."""
 
     path: str
     """As it goes into data_path."""
@@ -115,6 +115,8 @@ class Dataset:
     format: str
     """pretrain, sft, dpo, rlaif, or "" if it is none of them."""
     modified_at: float = 0.0
+    files: int = 0
+    """Data files of a folder; 0 for a single file."""
 
 
 class JobState(StrEnum):

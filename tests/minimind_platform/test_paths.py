@@ -143,3 +143,21 @@ def test_a_linked_root_is_followed(tmp_path):
     home.mkdir()
     (home / "dataset").symlink_to(tmp_path / "disk")
     assert Paths(Settings(home=home)).file("dataset/a.jsonl") == tmp_path / "disk" / "a.jsonl"
+
+
+def test_a_folder_of_data_must_not_lead_outside_by_its_files(home, paths):
+    assert paths.data("dataset/sub") == home / "dataset" / "sub"
+    assert paths.data("dataset/a.jsonl") == paths.file("dataset/a.jsonl")
+    (home / "dataset" / "sub" / "in.parquet").symlink_to(home / "dataset" / "a.jsonl")
+    assert paths.data("dataset/sub") == home / "dataset" / "sub"
+    (home / "dataset" / "sub" / "leak.jsonl.gz").symlink_to(home / "secret.txt")
+    with pytest.raises(PathError, match=r"leak\.jsonl\.gz in the folder 'dataset/sub' is a link that leads outside"):
+        paths.data("dataset/sub")
+
+
+@pytest.mark.parametrize(
+    "text", ["dataset", "dataset/leakdir", "dataset/updir", "dataset/../mlruns", "/etc", "dataset/pipe.jsonl"]
+)
+def test_folders_outside_are_no_data(text, paths):
+    with pytest.raises(PathError):
+        paths.data(text)

@@ -37,6 +37,9 @@ class ListRows:
     def line(self, index: int) -> int:
         return index + 1
 
+    def places(self, indices: list[int]) -> str:
+        return f"line {', '.join(str(i + 1) for i in indices)} of rows.jsonl"
+
     def get(self, index: int, epoch: int | None) -> tuple[np.ndarray, np.ndarray]:
         return self.rows[index]
 

@@ -131,6 +131,31 @@ def test_rows_whose_question_fills_the_length_are_skipped_and_their_lines_named(
     assert rows.report.notices == (text,)
 
 
+def test_rows_without_a_label_can_be_refused(tmp_path: Path, tokenizer: ChatTokenizer) -> None:
+    path = write(tmp_path, {"text": ""}, {"text": "a"}, *[{"text": ""}] * 4)
+    with pytest.raises(DataError) as caught:
+        load(path, "pretrain", tokenizer, unlabelled_rows="refuse")
+    text = f"5 of 6 rows of {path} cannot be trained on: the text is empty (line 1, 3, 4, …)."
+    assert caught.value.message == text
+    assert caught.value.hint == "Change or remove them, or set unlabelled_rows to skip."
+    assert len(load(write(tmp_path, {"text": "a"}), "pretrain", tokenizer, unlabelled_rows="refuse")) == 1
+
+
+def test_rows_of_a_folder_are_named_with_their_file(tmp_path: Path, tokenizer: ChatTokenizer) -> None:
+    folder = tmp_path / "set"
+    for name in ("b", "a"):
+        (folder / name).mkdir(parents=True)
+        write(folder / name, {"text": ""}, {"text": "x", "id": 3}).rename(folder / f"{name}.jsonl")
+    rows = load(folder, "pretrain", tokenizer)
+    assert rows.places([1, 0]) == f"b.jsonl line 2; a.jsonl line 2 of {folder}"
+    assert rows.report.notices == (
+        "a.jsonl and 1 more file: key id is ignored.",
+        "2 of 4 rows were skipped: the text is empty (a.jsonl line 1; b.jsonl line 1).",
+    )
+    assert rows.subset(np.array([1])).places([0]) == f"b.jsonl line 2 of {folder}"
+    assert load(folder / "a.jsonl", "pretrain", tokenizer).places([0]) == f"line 2 of {folder}/a.jsonl"
+
+
 def test_a_file_without_any_label_is_refused_with_the_way_out(tmp_path: Path, tokenizer: ChatTokenizer) -> None:
     with pytest.raises(DataError, match=r"No row of .* can be trained on: no assistant answer") as caught:
         load(write(tmp_path, {"conversations": CHAT}), "sft", tokenizer, max_seq_len=8)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from trainer import rows
+from trainer import streams
 from trainer.errors import DataError
 from trainer.rows import check_rows, detect_format, read_rows
+from trainer.sources import Place
 
 CHAT = {"conversations": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
 GOOD: dict[str, dict[str, Any]] = {
@@ -41,7 +42,7 @@ def fault(path: Path, name: str) -> str:
 @pytest.mark.parametrize("name", GOOD)
 def test_rows_come_with_their_line_numbers_and_blank_lines_are_skipped(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, "", GOOD[name], "   ", "\r", GOOD[name])
-    assert list(read_rows(path, name)) == [(2, GOOD[name]), (5, GOOD[name])]
+    assert list(read_rows(path, name)) == [(Place(0, 2), GOOD[name]), (Place(0, 5), GOOD[name])]
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -61,11 +62,6 @@ def test_a_missing_file_is_told_with_its_absolute_path_and_similar_names(tmp_pat
     text = fault(tmp_path / "dta.jsonl", "sft")
     assert text == f"There is no file {tmp_path}/dta.jsonl. Did you mean data.jsonl?"
     assert f"The folder {tmp_path}/no does not exist" in fault(tmp_path / "no" / "data.jsonl", "sft")
-
-
-def test_a_folder_instead_of_a_file_names_the_files_in_it(tmp_path: Path) -> None:
-    write(tmp_path, CHAT)
-    assert fault(tmp_path, "sft") == f"{tmp_path} is a folder, not a file. Choose a file in it, such as data.jsonl."
 
 
 def test_empty_files_and_files_of_blank_lines_differ(tmp_path: Path) -> None:
@@ -119,7 +115,8 @@ def turn(**message: Any) -> dict[str, Any]:
     ("line", "expected"),
     [
         ({"text": "a"}, "This looks like pretraining data; choose training type pretrain."),
-        ({"messages": []}, "no conversations (keys found: messages; expected: conversations). Rename messages"),
+        ({"messages": []}, "messages is empty."),
+        ({"messages": [{"role": "x"}]}, "the role of message 1 of messages is 'x'."),
         ({"conversations": []}, "conversations is empty."),
         ({"conversations": "Hi"}, "conversations is string, not a list of messages."),
         ({"conversations": ["Hi"]}, "message 1 of conversations is string, not an object."),
@@ -169,7 +166,7 @@ def test_utf_16_is_named(tmp_path: Path) -> None:
 def test_a_line_over_the_limit_is_refused_and_the_next_one_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "LINE_LIMIT", 2**20)
+    monkeypatch.setattr(streams, "LINE_LIMIT", 2**20)
     size = 2**20 - len(json.dumps({"text": ""}))
     path = write(tmp_path, {"text": "x" * size}, {"text": "x" * (size + 1)}, {"text": "x" * (3 * size)}, {"text": "y"})
     result = check_rows(path, "pretrain")
@@ -178,7 +175,7 @@ def test_a_line_over_the_limit_is_refused_and_the_next_one_is_read(
 
 
 def test_the_limit_is_eight_megabytes() -> None:
-    assert rows.LINE_LIMIT == 8 * 1024 * 1024
+    assert streams.LINE_LIMIT == 8 * 1024 * 1024
 
 
 def test_a_check_counts_all_bad_lines_and_keeps_the_first(tmp_path: Path) -> None:
@@ -195,7 +192,7 @@ def test_a_check_of_a_missing_file_tells_so_without_raising(tmp_path: Path) -> N
 
 def test_reading_stops_at_the_row_that_is_asked_for(tmp_path: Path) -> None:
     stream = read_rows(write(tmp_path, CHAT, "{"), "sft")
-    assert next(stream) == (1, CHAT)
+    assert next(stream) == (Place(0, 1), CHAT)
     with pytest.raises(DataError):
         next(stream)
 

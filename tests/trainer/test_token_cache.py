@@ -15,6 +15,7 @@ from trainer import token_cache
 from trainer.chat import EMPTY_THINK
 from trainer.errors import BaseModelError, DataError, DiskError
 from trainer.samples import generate
+from trainer.sources import Place
 from trainer.token_cache import TokenCache, open_cache
 from trainer.tokenization import ChatTokenizer, load_tokenizer
 
@@ -36,19 +37,20 @@ def home(tmp_path: Path) -> Path:
 
 def tokens(cache: TokenCache, row: int, bare: bool = False) -> list[int]:
     start, length = ("bare_start", "bare_length") if bare else ("start", "length")
-    return cache.ids[cache.rows[start][row] :][: cache.rows[length][row]].tolist()
+    found = cache.rows[row]
+    return cache.ids[found[start] : found[start] + found[length]].tolist()
 
 
 def same(one: TokenCache, other: TokenCache) -> bool:
-    masks = (one.mask is None and other.mask is None) or np.array_equal(np.array(one.mask), np.array(other.mask))
-    return np.array_equal(one.ids, other.ids) and np.array_equal(one.rows, other.rows) and masks
+    masks = (one.mask is None and other.mask is None) or np.array_equal(one.mask[:], other.mask[:])
+    return np.array_equal(one.ids[:], other.ids[:]) and np.array_equal(one.rows[:], other.rows[:]) and masks
 
 
 def test_a_cache_holds_the_tokens_of_every_row(tokenizer: ChatTokenizer, files: dict[str, Path], home: Path) -> None:
     cache = open_cache(files["pretrain"], "pretrain", tokenizer, home)
     texts = [json.loads(line)["text"] for line in files["pretrain"].read_text("utf-8").splitlines()]
     assert [tokens(cache, i) for i in range(len(texts))] == [tokenizer.encode(text) for text in texts]
-    assert cache.rows["line"].tolist() == list(range(1, len(texts) + 1))
+    assert cache.rows[:]["line"].tolist() == list(range(1, len(texts) + 1))
     assert cache.ids.dtype == np.uint16
     assert cache.mask is None
 
@@ -64,10 +66,10 @@ def test_both_variants_of_a_conversation_are_kept_and_rows_without_empty_thought
     text = tokenizer.decode(tokens(cache, 0))
     assert EMPTY_THINK in text
     assert tokenizer.decode(tokens(cache, 0, bare=True)) == text.replace(EMPTY_THINK, "")
-    assert cache.rows["bare_start"][1] == cache.rows["start"][1]
+    assert cache.rows[1]["bare_start"] == cache.rows[1]["start"]
     assert tokens(cache, 1) == tokens(cache, 1, bare=True)
     assert cache.mask is not None and len(cache.mask) == len(cache.ids)
-    first = cache.rows["first_label"][0]
+    first = cache.rows[0]["first_label"]
     assert cache.mask[:first].sum() == 0 and cache.mask[first] == 1
 
 
@@ -122,7 +124,7 @@ def test_damaged_caches_are_made_again(
     tokenizer: ChatTokenizer, files: dict[str, Path], home: Path, name: str, damage: str
 ) -> None:
     first = open_cache(files["sft"], "sft", tokenizer, home)
-    expected = (np.array(first.ids), np.array(first.mask), first.rows)
+    expected = (first.ids[:], first.mask[:], first.rows[:])
     (folder,) = home.iterdir()
     raw = (folder / name).read_bytes()
     (folder / name).unlink()
@@ -130,7 +132,9 @@ def test_damaged_caches_are_made_again(
         broken = {"cut": raw[:-1], "changed": bytes([raw[0] ^ 1]) + raw[1:], "emptied": b""}[damage]
         (folder / name).write_bytes(broken)
     again = open_cache(files["sft"], "sft", tokenizer, home)
-    assert all(np.array_equal(a, b) for a, b in zip(expected, (again.ids, again.mask, again.rows), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(expected, (again.ids[:], again.mask[:], again.rows[:]), strict=True)
+    )
     assert list(home.iterdir()) == [folder]
 
 
@@ -160,6 +164,36 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
     assert list(home.iterdir()) == []
 
 
+def test_a_folder_is_cached_as_one_and_any_file_of_it_that_changes_counts(
+    tokenizer: ChatTokenizer, tmp_path: Path, home: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name in ("b.jsonl", "a.jsonl"):
+        (folder / name).write_text("".join(f'{{"text": "{name} {i}", "id": 1}}\n' for i in range(3)))
+    cache = open_cache(folder, "pretrain", tokenizer, home)
+    assert [cache.place(row) for row in range(6)] == [Place(file, line) for file in (0, 1) for line in (1, 2, 3)]
+    assert tokenizer.decode(tokens(cache, 4)) == "b.jsonl 1"
+    assert cache.ignored == open_cache(folder, "pretrain", tokenizer, home).ignored == [{"id"}, {"id"}]
+
+    def add(*_: int) -> None:
+        (folder / "c.jsonl").write_text('{"text": "late"}\n')
+
+    (folder / "a.jsonl").write_text('{"text": "other"}\n')
+    with pytest.raises(DataError, match="changed while it was being read"):
+        open_cache(folder, "pretrain", tokenizer, home, add)
+    assert len(open_cache(folder, "pretrain", tokenizer, home).rows) == 5
+
+
+def test_a_wrong_file_at_the_end_of_a_folder_is_told_at_once(
+    tokenizer: ChatTokenizer, files: dict[str, Path], home: Path
+) -> None:
+    calls: list[int] = []
+    with pytest.raises(DataError, match=r"dpo\.jsonl line 1: no text .*") as caught:
+        open_cache(files["sft"].parent, "pretrain", tokenizer, home, lambda *call: calls.append(1))
+    assert "This looks like DPO data" in caught.value.hint and not calls
+
+
 def test_a_template_that_refuses_a_row_names_its_line(files: dict[str, Path], home: Path) -> None:
     tokenizer = load_tokenizer(None)
     tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
@@ -181,14 +215,14 @@ def test_very_long_rows_are_kept_to_the_limit_plus_one(
     monkeypatch.setattr(token_cache, "STORED_TOKENS", 10)
     path = tmp_path / "long.jsonl"
     path.write_text(json.dumps({"text": "1" * 50}) + "\n" + json.dumps({"text": "1"}) + "\n")
-    assert open_cache(path, "pretrain", tokenizer, home).rows["length"].tolist() == [10, 1]
+    assert open_cache(path, "pretrain", tokenizer, home).rows[:]["length"].tolist() == [10, 1]
 
 
 def build(path: Path, home: Path, start: Any, results: Any) -> None:
     tokenizer = load_tokenizer(None)
     start.wait()
     cache = open_cache(path, "sft", tokenizer, home)
-    results.put((len(cache.rows), int(np.array(cache.ids).sum(dtype=np.int64))))
+    results.put((len(cache.rows), int(cache.ids[:].sum(dtype=np.int64))))
 
 
 def test_processes_that_make_the_same_cache_at_once_all_get_it(files: dict[str, Path], home: Path) -> None:
