@@ -23,18 +23,23 @@ def datasets(platform: "Platform", data_format: str, t: Texts) -> Any:
     return _list("data_path", t("new.pick_dataset"), [_dataset(d, data_format, t) for d in ordered])
 
 
-def weights(platform: "Platform", t: Texts) -> Any:
-    """No weights, registered versions, and weight files in out/."""
-    picks: list[Any] = [_pick("from_weight", "none", t("new.weight_none"), [t("new.weight_none_hint")])]
+def weights(platform: "Platform", field: str, t: Texts) -> Any:
+    """Registered versions and weight files in out/; for a model that may start from nothing, no weights first."""
+    picks: list[Any] = []
+    if field == "from_weight":
+        picks.append(_pick(field, "none", t("new.weight_none"), [t("new.weight_none_hint")]))
     try:
-        picks += [_version(version, t) for version in platform.models()]
+        picks += [_version(field, version, t) for version in platform.models()]
     except TrackingUnavailableError:
         picks.append(html.P([icon("cloud-slash"), t("models.away")], className="picks-empty"))
     for file in platform.weight_files():
         facts = [formats.size(file.bytes), moment(file.modified_at)]
         badge = ".pth" if file.name.endswith(".pth") else ""
-        picks.append(_pick("from_weight", f"out/{file.name}", file.name, facts, badge))
-    return _list("from_weight", t("new.pick_weight"), picks)
+        picks.append(_pick(field, f"out/{file.name}", file.name, facts, badge))
+    if not picks:
+        return html.P([icon("info-circle"), t("new.no_weights")], className="picks-empty")
+    label = t("new.pick_weight") if field == "from_weight" else t("new.pick_teacher")
+    return _list(field, label, picks)
 
 
 def _dataset(dataset: "Dataset", data_format: str, t: Texts) -> html.Button:
@@ -48,14 +53,14 @@ def _dataset(dataset: "Dataset", data_format: str, t: Texts) -> html.Button:
     return _pick("data_path", dataset.path, dataset.path, facts, dataset.format, fits)
 
 
-def _version(version: "ModelVersion", t: Texts) -> html.Button:
+def _version(field: str, version: "ModelVersion", t: Texts) -> html.Button:
     facts: list[Any] = [f"{t('models.step')} {formats.whole(version.step)}"]
     if version.eval_loss is not None or version.loss is not None:
         key = "loss" if version.eval_loss is None else "eval_loss"
         facts.append(f"{t('models.' + key)} {formats.loss(getattr(version, key))}")
     facts.append(moment(version.created_at))
     title = f"{version.name} / {version.version}"
-    return _pick("from_weight", f"models:/{version.name}/{version.version}", title, facts, " · ".join(version.aliases))
+    return _pick(field, f"models:/{version.name}/{version.version}", title, facts, " · ".join(version.aliases))
 
 
 def _pick(field: str, value: str, title: str, facts: list[Any], badge: str = "", fits: bool = True) -> html.Button:

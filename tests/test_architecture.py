@@ -29,6 +29,8 @@ LIGHT = {
     "uploads",
     "base_sizes",
     "hub_files",
+    "rope",
+    "problems",
 }
 NEVER = {
     "trainer": {"minimind_platform", "dash_app", "dash", "plotly", "optuna", "sqlalchemy"},

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import Problem
+from trainer.rope import is_yarn
 
 _ARCHITECTURES = {"qwen3": "v3", "qwen3_moe": "v3", "llama": "v2"}
 _NAMES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
@@ -30,7 +31,8 @@ def size_problems(values: dict[str, Any], base: Path) -> list[Problem]:
     problems = []
     for name, has in base_sizes(base).items():
         wants = values.get(name, has)
-        if wants != has and not (name == "intermediate_size" and wants == 0):
+        free = name == "inference_rope_scaling" or (name == "intermediate_size" and wants == 0)
+        if wants != has and not free:
             text = (
                 f"{wants} contradicts the base weights {base}, which have {has}. Leave it out, or choose another base."
             )
@@ -54,6 +56,8 @@ def _of_folder(config: dict[str, Any]) -> dict[str, Any]:
     if model_type in _ARCHITECTURES:
         sizes["architecture"] = _ARCHITECTURES[model_type]
         sizes["use_moe"] = model_type == "qwen3_moe"
+        if is_yarn(config):
+            sizes["inference_rope_scaling"] = True
     if model_type == "qwen3_moe":
         sizes["num_experts"] = config.get("num_local_experts", config.get("num_experts"))
         sizes["num_experts_per_tok"] = config["num_experts_per_tok"]

@@ -94,16 +94,23 @@ class Batch:
     tokens: int
     """Tokens that are not padding."""
     packed: bool
+    weights: torch.Tensor | None = None
+    """[targets] float32 weight of each target in the loss; None where all weigh the same."""
 
     def to(self, device: torch.device) -> "Batch":
         """A copy on the device; a no-op on the CPU."""
         if device.type == "cpu":
             return self
-        moved = (t.pin_memory().to(device, non_blocking=True) for t in self._tensors())
-        return Batch(*moved, longest=self.longest, tokens=self.tokens, packed=self.packed)
+        moved = (_moved(t, device) for t in self._tensors())
+        weights = None if self.weights is None else _moved(self.weights, device)
+        return Batch(*moved, longest=self.longest, tokens=self.tokens, packed=self.packed, weights=weights)
 
     def _tensors(self) -> tuple[torch.Tensor, ...]:
         return self.input_ids, self.position_ids, self.predict_at, self.targets, self.bounds
+
+
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def make_batch(rows: Rows, indices: np.ndarray, epoch: int | None, packed: bool, pad_id: int, pad_to: int = 0) -> Batch:
@@ -121,11 +128,13 @@ def make_batch(rows: Rows, indices: np.ndarray, epoch: int | None, packed: bool,
     lengths = [len(ids) for ids, _ in pairs]
     width = 0 if packed else max(pad_to, *lengths)
     starts = np.cumsum([0, *lengths[:-1]]) if packed else np.arange(len(pairs)) * width
-    places, targets = [], []
+    places, targets, weights = [], [], []
     for start, (ids, labels) in zip(starts, pairs, strict=True):
         labelled = np.flatnonzero(labels[1:] != IGNORE)
         places.append(start + labelled)
         targets.append(ids[1:][labelled])
+        if rows.weigh is not None:
+            weights.append(rows.weigh(ids, labels)[1:][labelled])
     if packed:
         input_ids = np.concatenate([ids for ids, _ in pairs])[None]
         positions = np.concatenate([np.arange(n) for n in lengths])[None]
@@ -143,4 +152,5 @@ def make_batch(rows: Rows, indices: np.ndarray, epoch: int | None, packed: bool,
         max(lengths),
         sum(lengths),
         packed,
+        torch.from_numpy(np.concatenate(weights)) if weights else None,
     )

@@ -5,13 +5,13 @@ the parameters in MLflow all come from these classes; the text under a field is 
 """
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from trainer.errors import Problem, SettingsError
+from trainer.errors import FieldError, Problem, SettingsError
+from trainer.problems import problems_of
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,6 @@ class Search:
     low: float
     high: float
     log: bool = False
-
-
-class FieldError(ValueError):
-    """A check across fields that failed; names the field that a person should change."""
-
-    def __init__(self, name: str, code: str, message: str, **values: Any) -> None:
-        super().__init__(message)
-        self.problem = Problem(name, code, message, values)
 
 
 Path = Annotated[str, Field(max_length=4096)]
@@ -88,6 +80,9 @@ class TrainConfig(BaseModel):
     """Number of key and value heads; divides num_attention_heads."""
     intermediate_size: Annotated[int, Field(ge=0, le=65_536), Setting("model", advanced=True)] = 0
     """Width of the feed-forward layers. 0: MiniMind's own rule for the architecture."""
+    inference_rope_scaling: Annotated[bool, Setting("model", advanced=True)] = False
+    """Rotary positions stretched 16 times by YaRN, for rows longer than the 2,048 tokens that they are made for.
+    MiniMind models only."""
     use_moe: Annotated[bool, Setting("model")] = False
     """Mixture of experts in every layer (architecture v3 only)."""
     num_experts: Annotated[int, Field(ge=2, le=256), Setting("model", advanced=True)] = 4
@@ -251,9 +246,92 @@ class SFTConfig(TrainConfig):
     """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
 
 
-TRAINING_TYPES: dict[str, type[TrainConfig]] = {c.type: c for c in (PretrainConfig, SFTConfig)}
+class ReasonConfig(SFTConfig):
+    """Reasoning distillation: fine-tuning on answers with thoughts in <think> and the result in <answer>, whose tags
+    weigh more than other words."""
 
-TYPE_ALIASES = {"full_sft": "sft"}
+    type = "reason"
+    title = "Reasoning distillation"
+
+    max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 720
+    """Longest row in tokens. Longer rows are cut, and counted in the log."""
+    from_weight: Annotated[Path, Setting("model", kind="weight")] = "full_sft"
+    """Weights to start from: none, a registered model (models:/name/version), a Hugging Face folder, a MiniMind .pth
+    file, or a MiniMind prefix such as pretrain (out/pretrain_768.pth). With other than none, the model's sizes come
+    from the weights when they tell them."""
+    epochs: Annotated[int, Field(ge=1, le=10_000), Setting("training"), Search(1, 4)] = 1
+    """Passes over the training data."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(8, 128, log=True)] = 8
+    """Rows a forward pass. A step uses batch_size × accumulation_steps rows."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-6, 5e-3, log=True)] = 1e-6
+    """Peak learning rate; follows a cosine down to a tenth of it."""
+    tag_weight: Annotated[float, Field(gt=0, le=1000), Setting("training"), Search(1, 20)] = 10.0
+    """Weight in the loss of the tokens of <think>, </think>, <answer> and </answer>; other tokens weigh 1."""
+    tag_weighting: Annotated[Literal["sequences", "token_ids"], Setting("training", advanced=True)] = "sequences"
+    """What counts as a tag: sequences, only where a whole tag stands; token_ids, every token that is a piece of a tag,
+    wherever it stands, as in MiniMind v2."""
+    save_weight: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)
+    ] = "reason"
+    """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
+
+
+class DistillConfig(SFTConfig):
+    """White-box distillation: a student learns from conversations and from the probabilities that a teacher gives to
+    every word."""
+
+    type = "distill"
+    title = "White-box distillation"
+    aliases: ClassVar[dict[str, str]] = SFTConfig.aliases | {
+        "from_student_weight": "from_weight",
+        "student_hidden_size": "hidden_size",
+        "student_num_layers": "num_hidden_layers",
+        "student_use_moe": "use_moe",
+    }
+
+    max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 340
+    """Longest row in tokens. Longer rows are cut, and counted in the log."""
+    from_teacher_weight: Annotated[Path, Field(min_length=1), Setting("model", kind="weight")] = "full_sft"
+    """The teacher: a registered model (models:/name/version), a Hugging Face folder, a MiniMind .pth file, or a
+    MiniMind prefix such as full_sft (out/full_sft_768_moe.pth). It must have the student's tokenizer."""
+    from_weight: Annotated[Path, Setting("model", kind="weight")] = "full_sft"
+    """Weights that the student starts from: none, a registered model (models:/name/version), a Hugging Face folder, a
+    MiniMind .pth file, or a MiniMind prefix such as pretrain (out/pretrain_768.pth). With other than none, the
+    student's sizes come from the weights when they tell them."""
+    teacher_hidden_size: Annotated[int, Field(ge=8, le=8192), Setting("model", advanced=True)] = 768
+    """Width of a teacher that is named by a MiniMind prefix; any other tells it itself."""
+    teacher_use_moe: Annotated[bool, Setting("model", advanced=True)] = True
+    """Whether a teacher that is named by a MiniMind prefix is a mixture of experts; any other tells it itself."""
+    teacher_num_layers: Annotated[int, Field(ge=0, le=128), Setting("model", advanced=True)] = 0
+    """Layers that the teacher must have. 0: as many as its weights have."""
+    epochs: Annotated[int, Field(ge=1, le=10_000), Setting("training"), Search(1, 4)] = 6
+    """Passes over the training data."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(8, 128, log=True)] = 32
+    """Rows a forward pass. A step uses batch_size × accumulation_steps rows."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-6, 5e-3, log=True)] = 5e-6
+    """Peak learning rate; follows a cosine down to a tenth of it."""
+    alpha: Annotated[float, Field(ge=0, le=1), Setting("training"), Search(0, 1)] = 0.5
+    """Share of the cross-entropy with the data in the loss; the rest is the distance to the teacher."""
+    temperature: Annotated[float, Field(gt=0, le=100), Setting("training"), Search(1, 4)] = 1.5
+    """Softens the probabilities of teacher and student before they are compared; 1 leaves them as they are."""
+    save_weight: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)
+    ] = "full_dist"
+    """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
+
+    @model_validator(mode="after")
+    def _check_teacher(self) -> "DistillConfig":
+        if self.from_teacher_weight.strip().lower() in ("none", ""):
+            message = "Distillation needs a teacher; for the data alone choose type sft."
+            raise FieldError("from_teacher_weight", "no_teacher", message)
+        return self
+
+
+TRAINING_TYPES: dict[str, type[TrainConfig]] = {
+    c.type: c for c in (PretrainConfig, SFTConfig, ReasonConfig, DistillConfig)
+}
+
+TYPE_ALIASES = {"full_sft": "sft", "distillation": "distill"}
 """MiniMind's names of training scripts that differ from ours."""
 
 
@@ -286,50 +364,4 @@ def parse_config(type_name: str, values: dict[str, Any]) -> TrainConfig:
     try:
         return cls.model_validate(renamed)
     except ValidationError as error:
-        raise SettingsError(_problems(cls, renamed, error)) from None
-
-
-def _problems(cls: type[TrainConfig], values: dict[str, Any], error: ValidationError) -> list[Problem]:
-    problems: list[Problem] = []
-    for item in error.errors():
-        context = item.get("ctx", {})
-        cause = context.get("error")
-        if isinstance(cause, FieldError):
-            problems.append(cause.problem)
-            continue
-        name = str(item["loc"][0]) if item["loc"] else ""
-        limits = {key: value for key, value in context.items() if isinstance(value, str | int | float)}
-        details = limits | {"value": item["input"]} if item["type"] != "missing" else limits
-        problems.append(Problem(name, item["type"], _sentence(cls, name, item), details))
-    return problems + _size_problems(cls, values, {p.field for p in problems})
-
-
-def _size_problems(cls: type[TrainConfig], values: dict[str, Any], bad: set[str]) -> list[Problem]:
-    """The cross-field checks that pydantic leaves out while single fields are wrong, on the rest of the fields."""
-    if not bad:
-        return []
-    good = {name: value for name, value in values.items() if name in cls.model_fields and name not in bad}
-    try:
-        cls.model_validate({"data_path": "x"} | good)
-    except ValidationError as error:
-        causes = [item.get("ctx", {}).get("error") for item in error.errors()]
-        return [c.problem for c in causes if isinstance(c, FieldError) and c.problem.field not in bad]
-    return []
-
-
-def _sentence(cls: type[TrainConfig], name: str, item: Any) -> str:
-    if item["type"] == "extra_forbidden":
-        known = ", ".join(sorted(n for n in cls.model_fields if _alike(n, name)))
-        return f"There is no setting {name!r} in {cls.type}." + (f" Did you mean {known}?" if known else "")
-    if item["type"] == "missing" or (item["type"] == "string_too_short" and item["input"] == ""):
-        return "Required, but empty."
-    if item["type"] == "string_pattern_mismatch" and name == "device":
-        return f"Use auto, cpu, cuda or cuda:N, got {item['input']!r}."
-    if item["type"] == "string_pattern_mismatch":
-        return f"Use letters, digits, '.', '_' and '-', at most 64, got {item['input']!r}."
-    return f"{item['msg']}, got {item['input']!r}."
-
-
-def _alike(known: str, typed: str) -> bool:
-    words = set(re.split(r"[_-]", typed)) - {""}
-    return bool(words & set(known.split("_")))
+        raise SettingsError(problems_of(cls, renamed, error)) from None

@@ -72,6 +72,8 @@ class Rows:
     report: DataReport
     lengths: np.ndarray
     """Tokens of each row after the cut, without a random system prompt; int32."""
+    weigh: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    """Gives each token of a row, from its ids and labels, its weight in the loss; None where all weigh the same."""
 
     def __init__(self, source: _Source, indices: np.ndarray, lengths: np.ndarray, report: DataReport) -> None:
         self._source = source

@@ -17,7 +17,7 @@ from trainer.row_formats import KEYS
 from trainer.rows import check_rows, detect_format
 from trainer.samples import ROWS, generate
 
-_FORMATS = {"full_sft": "sft", "lora": "sft", "distillation": "sft", "reason": "sft"}
+_FORMATS = {"full_sft": "sft", "lora": "sft", "distill": "sft", "distillation": "sft", "reason": "sft"}
 _FORMATS |= {"ppo": "rlaif", "grpo": "rlaif", "spo": "rlaif"}
 """Data formats of training types that have no format of their own name."""
 

@@ -21,6 +21,14 @@ class Problem:
         return f"--{self.field}: {self.message}" if self.field else self.message
 
 
+class FieldError(ValueError):
+    """A check across fields that failed; names the field that a person should change."""
+
+    def __init__(self, name: str, code: str, message: str, **values: Any) -> None:
+        super().__init__(message)
+        self.problem = Problem(name, code, message, values)
+
+
 class TrainerError(Exception):
     """A failure with a cause that a person can read and a hint on the way out."""
 

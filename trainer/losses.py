@@ -36,6 +36,15 @@ def next_token_loss(model: torch.nn.Module, batch: Batch) -> BatchLoss:
     return BatchLoss(F.cross_entropy(logits.float(), batch.targets, reduction="sum"), aux)
 
 
+def weighted_token_loss(model: torch.nn.Module, batch: Batch) -> BatchLoss:
+    """As `next_token_loss` with a weight for each token, divided by the tokens and not by their weights, as MiniMind
+    does (contract section 5); the plain cross-entropy beside it."""
+    assert batch.weights is not None  # the rows of this type have them
+    logits, aux = label_logits(model, batch)
+    each = F.cross_entropy(logits.float(), batch.targets, reduction="none")
+    return BatchLoss((each * batch.weights).sum(), aux, {Metric.CE_LOSS: each.detach().sum()})
+
+
 def label_logits(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The logits that predict the labelled tokens, and the load-balancing loss.
 

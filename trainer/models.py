@@ -16,10 +16,10 @@ from transformers.utils import logging as transformers_logging
 from trainer.configs import MAX_POSITIONS, TrainConfig
 from trainer.errors import BaseModelError
 from trainer.minimind_files import Sizes, State, infer_sizes, read_pth, to_transformers
+from trainer.rope import ROPE_THETA, is_yarn, rope_parameters
 
 transformers_logging.disable_progress_bar()  # a bar has no place in a log file
 
-ROPE_THETA = 1_000_000.0
 ROUTER_AUX_LOSS_COEF = 5e-4
 """Weight of the load-balancing loss of v3's mixture of experts (contract section 1)."""
 
@@ -47,13 +47,30 @@ def resolve_base(config: TrainConfig, home: Path) -> Base:
     Raises:
         BaseModelError: there are none; the message says where they were looked for.
     """
-    name = config.from_weight.strip()
+    return find_base(config.from_weight, config.hidden_size, config.use_moe, config.save_dir, home)
+
+
+def find_base(name: str, width: int, moe: bool, save_dir: str, home: Path, option: str = "from_weight") -> Base:
+    """Find weights by any of their names.
+
+    Args:
+        name: none, a registered model, a folder, a file, or a MiniMind prefix.
+        width: of a model that is named by a prefix.
+        moe: whether a model that is named by a prefix is a mixture of experts.
+        save_dir: folder of MiniMind weight files.
+        home: folder that relative paths start from.
+        option: the setting that names them, for the message.
+
+    Raises:
+        BaseModelError: there are none; the message says where they were looked for.
+    """
+    name = name.strip()
     if name in ("", "none"):
         return Base("none")
     if name.startswith("models:/"):
         from trainer.registry import local_version
 
-        return Base("folder", local_version(name, _absolute(config.save_dir, home)))
+        return Base("folder", local_version(name, _absolute(save_dir, home)))
     path = _absolute(name, home)
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -61,14 +78,13 @@ def resolve_base(config: TrainConfig, home: Path) -> Base:
         return Base("folder", path)
     if path.is_file():
         return Base("pth", path)
-    out = _absolute(config.save_dir, home)
-    suffix = "_moe" if config.use_moe else ""
-    prefixed = out / f"{name}_{config.hidden_size}{suffix}.pth"
+    prefixed = _absolute(save_dir, home) / f"{name}_{width}{'_moe' if moe else ''}.pth"
     if prefixed.is_file():
         return Base("pth", prefixed)
     raise BaseModelError(
-        f"No base weights for --from_weight {name}: there is neither {path} nor {prefixed}.",
-        "Train that stage first, choose a registered model, or set from_weight to none to start from scratch.",
+        f"No weights for --{option} {name}: there is neither {path} nor {prefixed}.",
+        "Train that stage first, or choose a registered model"
+        + (", or set from_weight to none to start from scratch." if option == "from_weight" else "."),
     )
 
 
@@ -90,10 +106,12 @@ def model_config(config: TrainConfig, vocab_size: int, tokenizer: PreTrainedToke
         intermediate_size=config.feed_forward_size,
         num_experts=config.num_experts if config.use_moe else 0,
     )
-    return _config_of(sizes, config.num_experts_per_tok, tokenizer)
+    return _config_of(sizes, config.num_experts_per_tok, tokenizer, config.inference_rope_scaling)
 
 
-def _config_of(sizes: Sizes, experts_per_token: int, tokenizer: PreTrainedTokenizerBase | None) -> Any:
+def _config_of(
+    sizes: Sizes, experts_per_token: int, tokenizer: PreTrainedTokenizerBase | None, yarn: bool = False
+) -> Any:
     common: dict[str, Any] = {
         "vocab_size": sizes.vocab_size,
         "hidden_size": sizes.hidden_size,
@@ -103,7 +121,7 @@ def _config_of(sizes: Sizes, experts_per_token: int, tokenizer: PreTrainedTokeni
         "head_dim": sizes.head_dim,
         "intermediate_size": sizes.intermediate_size,
         "max_position_embeddings": MAX_POSITIONS,
-        "rope_theta": ROPE_THETA,
+        "rope_parameters": rope_parameters(yarn),
         "tie_word_embeddings": True,
         "attention_bias": False,
         "bos_token_id": tokenizer.bos_token_id if tokenizer else 1,
@@ -132,7 +150,7 @@ def build_model(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, base: B
         BaseModelError: the weights do not fit the settings or the tokenizer.
     """
     if base.kind == "folder" and base.path is not None:
-        model = load_folder(base.path)
+        model = load_folder(base.path, yarn=config.inference_rope_scaling)
         _check_vocabulary(model.get_input_embeddings().num_embeddings, tokenizer, base.path)  # type: ignore[arg-type]
         return model
     if base.kind == "pth" and base.path is not None:
@@ -141,24 +159,45 @@ def build_model(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, base: B
     return _new(model_config(config, len(tokenizer), tokenizer))
 
 
-def load_folder(path: Path) -> PreTrainedModel:
-    """A causal language model from a Hugging Face folder, in float32. Never runs code from the folder."""
-    from transformers import AutoModelForCausalLM
+def load_folder(path: Path, yarn: bool | None = None) -> PreTrainedModel:
+    """A causal language model from a Hugging Face folder, in float32. Never runs code from the folder.
 
+    Args:
+        path: the folder.
+        yarn: with or without MiniMind's YaRN; None: as the folder says.
+
+    Raises:
+        BaseModelError: it cannot be loaded, or YaRN is wanted of another kind of model.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, dtype=torch.float32
-        )
+        config = AutoConfig.from_pretrained(path, **safe)
+        if yarn is not None:
+            _set_yarn(config, yarn, path)
+        return AutoModelForCausalLM.from_pretrained(path, config=config, dtype=torch.float32, **safe)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise BaseModelError(f"{path} cannot be loaded as a causal language model: {reason}") from error
 
 
-def load_pth(path: Path, heads: int = 8, experts_per_token: int = 1) -> PreTrainedModel:
+def _set_yarn(config: Any, yarn: bool, path: Path) -> None:
+    if is_yarn(config.to_dict()) == yarn:
+        return
+    if not is_minimind(config):
+        raise BaseModelError(
+            f"inference_rope_scaling is made for MiniMind models, and {path} is none ({config.model_type}).",
+            "Set it to false.",
+        )
+    config.rope_parameters = rope_parameters(yarn)
+
+
+def load_pth(path: Path, heads: int = 8, experts_per_token: int = 1, yarn: bool = False) -> PreTrainedModel:
     """A model from a MiniMind weight file alone; the sizes come from its shapes, `heads` only matters for v2."""
     state = read_pth(path)
     sizes = infer_sizes(state, heads)
-    model = _new(_config_of(sizes, experts_per_token, None))
+    model = _new(_config_of(sizes, experts_per_token, None, yarn))
     _load_state(model, to_transformers(state), path)
     return model
 
@@ -168,7 +207,7 @@ def _from_pth(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, path: Pat
     sizes = infer_sizes(state, config.num_attention_heads)
     _check_vocabulary(sizes.vocab_size, tokenizer, path)
     _check_sizes(config, sizes, path)
-    model = _new(_config_of(sizes, config.num_experts_per_tok, tokenizer))
+    model = _new(_config_of(sizes, config.num_experts_per_tok, tokenizer, config.inference_rope_scaling))
     _load_state(model, to_transformers(state), path)
     return model
 
@@ -230,7 +269,7 @@ def is_minimind(config: Any) -> bool:
         epsilon is not None
         and config.rms_norm_eps == epsilon
         and rope.get("rope_theta") == ROPE_THETA
-        and rope.get("rope_type", "default") == "default"
+        and (rope.get("rope_type", "default") == "default" or is_yarn({"rope_parameters": rope}))
         and bool(config.tie_word_embeddings)
         and not config.attention_bias
         and not getattr(config, "mlp_bias", False)
@@ -245,8 +284,9 @@ def parameter_count(model: torch.nn.Module) -> int:
 def save_folder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a Hugging Face folder that transformers loads as it is, older versions included.
 
-    `rope_theta` is written beside `rope_parameters`: transformers before 5 only reads the former and would take 10,000
-    in silence. The generation config gets the end of the assistant's turn, so that generation stops by itself.
+    `rope_theta` and `rope_scaling` are written beside `rope_parameters`: transformers before 5 only reads the former
+    two and would take 10,000 and no scaling in silence. The generation config gets the end of the assistant's turn, so
+    that generation stops by itself.
     """
     model.save_pretrained(folder, safe_serialization=True, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
@@ -260,6 +300,8 @@ def _older_keys(config: dict[str, Any]) -> dict[str, Any]:
     rope = config.get("rope_parameters") or {}
     if isinstance(rope, dict) and "rope_theta" in rope:
         added["rope_theta"] = rope["rope_theta"]
+        if rope.get("rope_type", "default") != "default":
+            added["rope_scaling"] = {name: value for name, value in rope.items() if name != "rope_theta"}
     if "num_local_experts" in config and config.get("model_type") == "qwen3_moe":
         added["num_experts"] = config["num_local_experts"]
     return added

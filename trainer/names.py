@@ -10,6 +10,10 @@ class Metric(StrEnum):
     LOSS_MIN = "train/loss_min"
     LOSS_MAX = "train/loss_max"
     AUX_LOSS = "train/aux_loss"
+    CE_LOSS = "train/ce_loss"
+    """Plain cross-entropy, where the loss is made of more."""
+    KL_LOSS = "train/kl_loss"
+    """Distance to the teacher, as it goes into the loss."""
     LEARNING_RATE = "train/learning_rate"
     GRAD_NORM = "train/grad_norm"
     EPOCH = "train/epoch"
@@ -105,6 +109,7 @@ class TaskFile(StrEnum):
     METRICS = "metrics.jsonl"
     OFFSET = "spool.offset"
     RESULT = "result.json"
+    TEACHER = "teacher.json"
     CHECKPOINTS = "checkpoints"
 
 

@@ -18,6 +18,7 @@ from trainer.data import Rows, load_rows
 from trainer.errors import BaseModelError, SettingsError
 from trainer.minimind_files import write_pth
 from trainer.models import Base, build_model, is_minimind, resolve_base
+from trainer.rope import is_yarn
 from trainer.session import Session, write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
 
@@ -153,6 +154,7 @@ def export_minimind(config: TrainConfig, session: Session, parts: Parts) -> None
             "intermediate_size": sizes.moe_intermediate_size if moe else sizes.intermediate_size,
             "use_moe": bool(moe),
         }
+        | ({"inference_rope_scaling": True} if is_yarn(sizes.to_dict()) else {})
         | ({"num_experts": sizes.num_experts, "num_experts_per_tok": sizes.num_experts_per_tok} if moe else {}),
     }
     write_json(sidecar(path), about)

@@ -37,7 +37,11 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         values["from_weight"] = query["base"]
     extras = {
         "data_path": html.Div(pickers.datasets(platform, types[chosen].data_format, t), id="pick-data_path"),
-        "from_weight": html.Div(pickers.weights(platform, t), id="pick-from_weight"),
+        **{
+            name: html.Div(pickers.weights(platform, name, t), id=f"pick-{name}")
+            for name, field in forms.union_fields(types).items()
+            if field.kind == "weight"
+        },
         "group-model": _presets(platform, _preset_of(platform, chosen, values), t),
     }
     cloned = notice("copy", t("new.cloned", name=parent.name), kind="info") if parent else None

@@ -19,8 +19,12 @@ TEXTS: dict[str, str] = {
     # training types
     "type.pretrain": "Pretraining",
     "type.sft": "Supervised fine-tuning",
+    "type.reason": "Reasoning distillation",
+    "type.distill": "White-box distillation",
     "type.pretrain.hint": "Learns language from plain text. The first stage of a model.",
     "type.sft.hint": "Teaches a pretrained model to answer, from conversations.",
+    "type.reason.hint": "Teaches a model to think first and to put its answer in tags.",
+    "type.distill.hint": "A small model learns from the probabilities of a larger one.",
     # groups of settings
     "group.data": "Data",
     "group.model": "Model",
@@ -57,6 +61,8 @@ TEXTS: dict[str, str] = {
     "new.other_format": "not the format of this training type",
     "new.unknown_format": "unknown format",
     "new.pick_weight": "Weights found",
+    "new.pick_teacher": "Teachers found",
+    "new.no_weights": "No models yet. Train one first, or type the path of one.",
     "new.weight_none": "From scratch",
     "new.weight_none_hint": "random weights",
     "new.required": "required",
@@ -169,6 +175,8 @@ TEXTS: dict[str, str] = {
     # scripts
     "js.type.pretrain": "Pretraining",
     "js.type.sft": "Supervised fine-tuning",
+    "js.type.reason": "Reasoning distillation",
+    "js.type.distill": "White-box distillation",
     "js.all": "All",
     "js.stop": "Stop",
     "js.resume": "Resume",

@@ -19,8 +19,12 @@ TEXTS: dict[str, str] = {
     # 训练类型
     "type.pretrain": "预训练",
     "type.sft": "监督微调",
+    "type.reason": "推理蒸馏",
+    "type.distill": "白盒蒸馏",
     "type.pretrain.hint": "从纯文本学习语言，是训练模型的第一步。",
     "type.sft.hint": "用对话数据教预训练模型如何回答。",
+    "type.reason.hint": "教模型先思考，再用标签给出答案。",
+    "type.distill.hint": "小模型学习大模型给出的概率分布。",
     # 设置分组
     "group.data": "数据",
     "group.model": "模型",
@@ -57,6 +61,8 @@ TEXTS: dict[str, str] = {
     "new.other_format": "与此训练类型的格式不符",
     "new.unknown_format": "格式未知",
     "new.pick_weight": "找到的权重",
+    "new.pick_teacher": "找到的教师模型",
+    "new.no_weights": "还没有模型。请先训练一个，或直接输入路径。",
     "new.weight_none": "从头训练",
     "new.weight_none_hint": "随机初始化",
     "new.required": "必填",
@@ -168,6 +174,8 @@ TEXTS: dict[str, str] = {
     # 脚本
     "js.type.pretrain": "预训练",
     "js.type.sft": "监督微调",
+    "js.type.reason": "推理蒸馏",
+    "js.type.distill": "白盒蒸馏",
     "js.all": "全部",
     "js.stop": "停止",
     "js.resume": "继续",

@@ -20,15 +20,16 @@ from minimind_platform.errors import (
     TrackingUnavailableError,
 )
 from minimind_platform.paths import Paths
-from minimind_platform.preflight import Plan, model_sizes, tokenizer_file
+from minimind_platform.preflight import Plan, model_sizes, teacher_sizes, tokenizer_file
 from minimind_platform.weights import Base, Weights
 from trainer.base_sizes import base_sizes, size_problems
-from trainer.configs import TrainConfig, config_class, parse_config
+from trainer.configs import DistillConfig, TrainConfig, config_class, parse_config
 from trainer.errors import DataError
 from trainer.rows import RowReader, detect_format
 
 READ_ROWS = 20
 """First rows of a data file that are read for a check; the training reads all."""
+NO_BASE = "Or set from_weight to none, to start from nothing."
 NOT_GIVEN = "-"
 """Stands for a data path that is missing or wrong, so that the other settings can be checked."""
 
@@ -42,9 +43,12 @@ class Checked:
     """Complete, with absolute paths; wrong fields have their defaults. None if nothing could be made of them."""
     data: Path | None = None
     base: Base | None = None
+    teacher: Base | None = None
     given: TrainConfig | None = None
     unavailable: TrackingUnavailableError | None = None
-    """The base is a registered model, and the registry does not answer."""
+    """The base or the teacher is a registered model, and the registry does not answer."""
+    unavailable_field: str = ""
+    """The setting that names it."""
 
 
 class Checks:
@@ -75,7 +79,9 @@ class Checks:
         if checked.given.tokenizer_path and "tokenizer_path" not in wrong:
             self._check_tokenizer(checked, changes)
         if "from_weight" not in wrong:
-            self._check_base(checked, changes)
+            given = checked.given
+            checked.base = self._base(checked, "from_weight", given.hidden_size, given.use_moe, changes)
+        self._check_teacher(checked, wrong, changes)
         self._take_sizes(checked, set(values), changes)
         try:
             checked.config = parse_config(type_name, checked.given.model_dump() | changes)
@@ -85,14 +91,24 @@ class Checks:
 
     def plan(self, checked: Checked) -> Plan | None:
         """What to estimate from, or None if data or model are not known well enough."""
-        telling = {"data_path", "from_weight", "save_dir", "model_name", "save_weight", "eval_data_path", "seed"}
+        telling = {
+            "data_path",
+            "from_weight",
+            "from_teacher_weight",
+            "save_dir",
+            "model_name",
+            "save_weight",
+            "eval_data_path",
+            "seed",
+        }
         unclear = {p.field for p in checked.problems} - telling
         if checked.config is None or checked.data is None or unclear:
             return None
         base = checked.base.folder if checked.base else None
         tokenizer = tokenizer_file(checked.config, base)
         sample = self._data.sample(checked.data, tokenizer)
-        return Plan(checked.config, model_sizes(checked.config, base), sample)
+        teacher = teacher_sizes(checked.teacher.path) if checked.teacher and checked.teacher.path else None
+        return Plan(checked.config, model_sizes(checked.config, base), sample, teacher)
 
     def _check_data(self, checked: Checked, name: str, text: str, changes: dict[str, Any]) -> None:
         assert checked.given is not None
@@ -121,16 +137,24 @@ class Checks:
         except PlatformError as error:
             checked.problems.append(_path_problem("tokenizer_path", text, error))
 
-    def _check_base(self, checked: Checked, changes: dict[str, Any]) -> None:
-        given = checked.given
-        assert given is not None
+    def _base(self, checked: Checked, name: str, width: int, moe: bool, changes: dict[str, Any]) -> Base | None:
+        """The weights that a setting names, or None with the problem noted."""
+        text = getattr(checked.given, name)
         try:
-            checked.base = self._weights.base(given.from_weight, given.hidden_size, given.use_moe)
-            changes["from_weight"] = checked.base.setting
+            base = self._weights.base(text, width, moe)
         except (NotFoundError, PathError) as error:
-            checked.problems.append(_path_problem("from_weight", given.from_weight, error))
+            checked.problems.append(_path_problem(name, text, error))
+            return None
         except TrackingUnavailableError as error:
-            checked.unavailable = error
+            checked.unavailable, checked.unavailable_field = error, name
+            return None
+        changes[name] = base.setting
+        return base
+
+    def _check_teacher(self, checked: Checked, wrong: set[str], changes: dict[str, Any]) -> None:
+        given, name = checked.given, "from_teacher_weight"
+        if isinstance(given, DistillConfig) and name not in wrong:
+            checked.teacher = self._base(checked, name, given.teacher_hidden_size, given.teacher_use_moe, changes)
 
     @staticmethod
     def _take_sizes(checked: Checked, named: set[str], changes: dict[str, Any]) -> None:
@@ -159,8 +183,9 @@ def _without(type_name: str, values: dict[str, Any], wrong: set[str]) -> TrainCo
 
 def _path_problem(name: str, text: str, error: PlatformError) -> Problem:
     code = "not_found" if isinstance(error, NotFoundError) else "path_refused"
-    message = f"{error.message} {error.hint}".strip()
-    return Problem(name, code, message, {"value": text, "reason": error.message, "hint": error.hint})
+    hint = f"{error.hint} {NO_BASE}".strip() if name == "from_weight" else error.hint
+    message = f"{error.message} {hint}".strip()
+    return Problem(name, code, message, {"value": text, "reason": error.message, "hint": hint})
 
 
 def _row_problem(name: str, path: Path, shown: str, config: TrainConfig) -> Problem | None:

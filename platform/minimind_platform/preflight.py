@@ -18,7 +18,8 @@ from minimind_platform.devices import gpus
 from minimind_platform.row_samples import RowSample
 from minimind_platform.tasks import Task
 from minimind_platform.views import Preflight
-from trainer.configs import TrainConfig, parse_config
+from trainer.base_sizes import base_sizes
+from trainer.configs import DistillConfig, TrainConfig, parse_config
 from trainer.errors import SettingsError
 from trainer.sizes import (
     VOCAB_SIZE,
@@ -38,6 +39,8 @@ MOST_CORES = 16
 """More of them do not make small models faster."""
 ALIKE = 0.2
 """Largest relative difference of the parameters of tasks whose speeds are compared."""
+FORWARD = 3
+"""A teacher costs a third of a student of its size: it has no backward pass, which is twice the forward one."""
 START_SECONDS = 8.0
 """Until the first step: imports, model, data."""
 
@@ -49,6 +52,8 @@ class Plan:
     config: TrainConfig
     sizes: ModelSizes
     sample: RowSample
+    teacher: ModelSizes | None = None
+    """Of a distillation; None for none, or where its weights do not tell."""
 
 
 def model_sizes(config: TrainConfig, base: Path | None, vocab_size: int = VOCAB_SIZE) -> ModelSizes:
@@ -59,6 +64,17 @@ def model_sizes(config: TrainConfig, base: Path | None, vocab_size: int = VOCAB_
         except (OSError, ValueError, KeyError, TypeError):
             pass  # another kind of model; the trainer will say whether it can be used
     return sizes_of_config(config, vocab_size)
+
+
+def teacher_sizes(teacher: Path) -> ModelSizes | None:
+    """The sizes of a teacher in a folder or a weight file, if its description tells them."""
+    known = base_sizes(teacher)
+    try:
+        if teacher.is_dir():
+            return sizes_of_folder(json.loads((teacher / "config.json").read_text(encoding="utf-8")))
+        return sizes_of_config(parse_config("pretrain", {"data_path": "-"} | known)) if known else None
+    except (OSError, ValueError, KeyError, TypeError, SettingsError):
+        return None  # another kind of model; the trainer will say whether it can be used
 
 
 def tokenizer_file(config: TrainConfig, base: Path | None) -> Path:
@@ -102,7 +118,7 @@ def device_kind(device: str) -> str:
 def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
     """Tokens a second, and the task that they were seen in."""
     kind = device_kind(plan.config.device)
-    wanted = active_parameters(plan.sizes)
+    wanted = _work(plan.sizes, plan.teacher)
     for task in tasks:
         speed = task.progress.tokens_per_second
         if not speed or device_kind(task.device or task.config.get("device", "auto")) != kind:
@@ -112,7 +128,8 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
         except SettingsError:
             continue  # of an older version of the settings
         base = Path(config.from_weight) if config.from_weight.startswith("/") else None
-        had = active_parameters(model_sizes(config, base))
+        teacher = teacher_sizes(Path(config.from_teacher_weight)) if isinstance(config, DistillConfig) else None
+        had = _work(model_sizes(config, base), teacher)
         if abs(had - wanted) <= ALIKE * wanted:
             return speed, task.id
     length = min(
@@ -120,4 +137,12 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
     )
     cores = min(MOST_CORES, os.cpu_count() or 1)
     operations = GPU_OPERATIONS if kind == "cuda" else CPU_OPERATIONS * cores
-    return operations / flops_per_token(plan.sizes, length), ""
+    a_token = flops_per_token(plan.sizes, length)
+    if plan.teacher is not None:
+        a_token += flops_per_token(plan.teacher, length) / FORWARD
+    return operations / a_token, ""
+
+
+def _work(sizes: ModelSizes, teacher: ModelSizes | None) -> float:
+    """What a token costs, in parameters that are trained on it; those of a teacher only go forward."""
+    return active_parameters(sizes) + (active_parameters(teacher) / FORWARD if teacher else 0)

@@ -90,7 +90,7 @@ class Platform:
         checked = self._checks.run(type, values)
         if away := checked.unavailable:
             message = f"{away.message} {away.hint}".strip()
-            checked.problems.append(Problem("from_weight", "tracking_unavailable", message))
+            checked.problems.append(Problem(checked.unavailable_field, "tracking_unavailable", message))
         try:
             plan = self._checks.plan(checked)
             preflight = estimate(plan, self._measured()) if plan else None

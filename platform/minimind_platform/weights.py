@@ -20,7 +20,7 @@ from trainer.hub_files import HUB_FOLDER
 MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d{1,9})|@(?P<alias>[A-Za-z0-9._-]+))$")
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 WEIGHT_NAME = re.compile(r"(?P<prefix>.+?)_(?P<hidden>\d{1,5})(?P<moe>_moe)?\.pth$")
-WAYS_OUT = "Choose a registered model or a weight file, or set from_weight to none to start from nothing."
+WAYS_OUT = "Choose a registered model or a weight file."
 
 
 @dataclass(frozen=True)

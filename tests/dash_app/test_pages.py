@@ -53,6 +53,25 @@ def test_every_field_has_an_input_a_label_and_a_help(platform: FakePlatform, lan
         assert len(text_of(parts[f"help-{name}"])) > 5, field
 
 
+def test_weights_are_picked_for_the_student_and_for_the_teacher(platform: FakePlatform) -> None:
+    page = new_task.layout(platform, {"type": "distill"}, texts("en"))  # type: ignore[arg-type]
+    parts = by_id(page)
+    picks = {
+        name: [c.to_plotly_json()["props"]["data-value"] for c in parts[f"picks-{name}"].children]
+        for name in ("from_weight", "from_teacher_weight")
+    }
+    assert picks["from_weight"][0] == "none"  # a student may start from nothing, a teacher may not
+    assert picks["from_teacher_weight"] == picks["from_weight"][1:]
+    assert any(value.startswith("models:/") for value in picks["from_teacher_weight"])
+    assert any(value.endswith(".pth") for value in picks["from_teacher_weight"])
+
+
+def test_without_any_model_the_teacher_s_list_says_so(platform: FakePlatform) -> None:
+    platform.versions, platform.files = [], []
+    page = new_task.layout(platform, {"type": "distill"}, texts("en"))  # type: ignore[arg-type]
+    assert "No models yet" in text_of(by_id(page)["pick-from_teacher_weight"])
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_setting_has_a_label_in_every_language(platform: FakePlatform, language: str) -> None:
     t = texts(language)

@@ -11,7 +11,7 @@ from pyarrow import parquet
 from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError, datasets, row_samples
 from minimind_platform.preflight import Plan, estimate
 from minimind_platform.tasks import Progress, State, Task
-from trainer.configs import parse_config
+from trainer.configs import TRAINING_TYPES, parse_config
 from trainer.presets import PRESETS
 
 TINY = PRESETS["tiny"].values
@@ -123,6 +123,39 @@ def test_sizes_come_from_the_base_folder(platform):
     assert "hidden_size" in problems(platform, "pretrain", values | {"hidden_size": 96})
 
 
+def write_model(folder, **sizes):
+    folder.mkdir(parents=True)
+    config = {"model_type": "qwen3", "vocab_size": 6400, "intermediate_size": 2432, "tie_word_embeddings": True}
+    heads = {"num_attention_heads": 8, "num_key_value_heads": 4, "num_hidden_layers": 8}
+    (folder / "config.json").write_text(json.dumps(config | heads | sizes))
+
+
+def test_a_teacher_is_found_like_a_base_and_its_time_counts(platform):
+    write_model(platform.settings.out_dir / "teacher", hidden_size=768)
+    values = TINY | {"data_path": "s.jsonl", "from_weight": "none", "epochs": 1, "max_steps": 1000}
+    check = platform.check("distill", values | {"from_teacher_weight": "out/teacher"})
+    assert check.problems == []
+    alone = platform.check("sft", values | {"max_seq_len": 340, "batch_size": 32}).preflight
+    assert check.preflight.tokens_per_second < alone.tokens_per_second / 5
+    assert check.preflight.parameters == alone.parameters
+
+
+def test_a_missing_teacher_is_told_at_its_field(platform):
+    values = TINY | {"data_path": "s.jsonl", "from_weight": "none"}
+    check = platform.check("distill", values)
+    assert [problem.field for problem in check.problems] == ["from_teacher_weight"]
+    assert "full_sft_768_moe.pth" in check.problems[0].message and "none" not in check.problems[0].message
+    assert check.preflight.rows == ROWS
+    found = problems(platform, "distill", values | {"from_teacher_weight": "models:/m/1"})
+    assert found["from_teacher_weight"].code == "tracking_unavailable"
+
+
+@pytest.mark.parametrize("type_name", ["sft", "reason", "distill"])
+def test_conversations_are_data_of_every_type_that_learns_from_them(platform, type_name):
+    assert "data_path" not in problems(platform, type_name, TINY | {"data_path": "s.jsonl"})
+    assert problems(platform, type_name, {"data_path": "p.jsonl"})["data_path"].code == "data_format"
+
+
 def test_other_problems_are_told_while_the_registry_is_away(platform):
     values = {"data_path": "none.jsonl", "from_weight": "models:/m/1"}
     assert {"data_path", "from_weight"} == set(problems(platform, "pretrain", values))
@@ -176,7 +209,7 @@ def test_listings(platform):
     weights = {w.name: (w.hidden_size, w.moe) for w in platform.weight_files()}
     assert weights == {"pretrain_512_moe.pth": (512, True), "odd.pth": (None, False)}
     assert platform.devices()[:2] == ["auto", "cpu"]
-    assert set(platform.training_types()) == {"pretrain", "sft"}
+    assert set(platform.training_types()) == set(TRAINING_TYPES)
     assert "tiny" in platform.presets()
 
 

@@ -25,6 +25,8 @@ def one_thread() -> None:
 class ListRows:
     """Rows from memory, with the interface of `trainer.data.Rows`."""
 
+    weigh = None
+
     def __init__(self, rows: list[tuple[np.ndarray, np.ndarray]]) -> None:
         from trainer.data import DataReport
 

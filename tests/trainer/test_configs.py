@@ -50,6 +50,20 @@ def test_what_cannot_work_is_refused_at_its_field(values: dict[str, object], fie
     assert list(problems("pretrain", **values)) == [field]
 
 
+@pytest.mark.parametrize(
+    ("type_name", "values", "field"),
+    [
+        ("distill", {"from_teacher_weight": "none"}, "from_teacher_weight"),
+        ("distill", {"alpha": 1.5}, "alpha"),
+        ("distill", {"temperature": 0}, "temperature"),
+        ("reason", {"tag_weight": 0}, "tag_weight"),
+        ("reason", {"tag_weighting": "words"}, "tag_weighting"),
+    ],
+)
+def test_own_settings_of_a_type_are_checked(type_name: str, values: dict[str, object], field: str) -> None:
+    assert list(problems(type_name, **values)) == [field]
+
+
 def test_missing_data_path_is_named() -> None:
     with pytest.raises(SettingsError, match="data_path: Required"):
         parse_config("pretrain", {})
@@ -62,6 +76,25 @@ def test_unknown_type_lists_the_known_ones() -> None:
 
 def test_minimind_names_are_understood() -> None:
     assert parse_config("full_sft", {"data_path": "x", "use_compile": "1"}).compile is True
+    theirs = {"student_hidden_size": 512, "student_num_layers": 4, "student_use_moe": 1, "from_student_weight": "none"}
+    config = parse_config("distillation", {"data_path": "x", **theirs})
+    assert (config.hidden_size, config.num_hidden_layers, config.use_moe, config.from_weight) == (512, 4, True, "none")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "expected"),
+    [
+        ("pretrain", ("pretrain", 2, 32, 5e-4, 8, 340, "none")),
+        ("sft", ("full_sft", 2, 16, 1e-5, 1, 768, "pretrain")),
+        ("reason", ("reason", 1, 8, 1e-6, 1, 720, "full_sft")),
+        ("distill", ("full_dist", 6, 32, 5e-6, 1, 340, "full_sft")),
+    ],
+)
+def test_defaults_are_those_of_minimind(type_name: str, expected: tuple[object, ...]) -> None:
+    """Contract section 5; v2 reasoning starts from DPO weights instead."""
+    c = parse_config(type_name, {"data_path": "x"})
+    found = (c.save_weight, c.epochs, c.batch_size, c.learning_rate, c.accumulation_steps, c.max_seq_len, c.from_weight)
+    assert found == expected
 
 
 def test_feed_forward_sizes_follow_minimind() -> None:

@@ -7,9 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from trainer.configs import parse_config
 from trainer.errors import BaseModelError
 from trainer.minimind_files import from_transformers, infer_sizes, read_pth, to_transformers, write_pth
-from trainer.models import load_folder, load_pth, parameter_count, save_folder
+from trainer.models import Base, build_model, is_minimind, load_folder, load_pth, parameter_count, save_folder
+from trainer.rope import YARN, is_yarn
+from trainer.tokenization import load_tokenizer
 
 FILES = {
     "v3-dense": ("full_sft_64.pth", 8),
@@ -66,8 +69,6 @@ def test_files_go_out_and_come_back_bit_for_bit(minimind: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize("name", FILES)
 def test_exported_folder_loads_in_transformers_with_equal_logits(minimind: Path, tmp_path: Path, name: str) -> None:
-    from trainer.tokenization import load_tokenizer
-
     model = load(minimind, name)
     save_folder(model, load_tokenizer(str(minimind / "v3-dense" / "transformers-qwen3")), tmp_path / "export")
     ids = load_file(minimind / name / "reference.safetensors")["input_ids"]
@@ -76,6 +77,86 @@ def test_exported_folder_loads_in_transformers_with_equal_logits(minimind: Path,
     config = json.loads((tmp_path / "export" / "config.json").read_text())
     assert config["rope_theta"] == 1e6, "transformers before 5 reads only this key"
     assert json.loads((tmp_path / "export" / "generation_config.json").read_text())["eos_token_id"] == 2
+
+
+# YaRN ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_longer_positions_are_those_of_minimind(minimind: Path, name: str) -> None:
+    file, heads = FILES[name]
+    reference = load_file(minimind / name / "reference.safetensors")
+    model = load_pth(minimind / name / file, heads, yarn=True).eval()
+    at = torch.tensor([[100]])
+    for one, row in ((model, "yarn_freqs_cos_row100"), (load(minimind, name), "freqs_cos_row100")):
+        cos, _ = one.model.rotary_emb(torch.zeros(1), at)  # type: ignore[union-attr]
+        torch.testing.assert_close(cos[0, 0], reference[row], atol=1e-6, rtol=0)
+    with torch.no_grad():
+        logits = model(reference["input_ids"]).logits[..., reference["vocab_sample"]]
+    torch.testing.assert_close(logits, reference["yarn_logits_sample"], atol=1e-4, rtol=0)
+    assert (reference["yarn_logits_sample"] - reference["logits_sample"]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_longer_positions_go_with_the_export(minimind: Path, tmp_path: Path, name: str) -> None:
+    """A folder that older and newer transformers read alike: the older only know `rope_theta` and `rope_scaling`."""
+    file, heads = FILES[name]
+    model = load_pth(minimind / name / file, heads, yarn=True).eval()
+    tokenizer = load_tokenizer(str(minimind / "v3-dense" / "transformers-qwen3"))
+    folder = tmp_path / "export"
+    save_folder(model, tokenizer, folder)
+    reference = load_file(minimind / name / "reference.safetensors")
+
+    def logits() -> torch.Tensor:
+        with torch.no_grad():
+            return load_folder(folder).eval()(reference["input_ids"]).logits[..., reference["vocab_sample"]]
+
+    torch.testing.assert_close(logits(), reference["yarn_logits_sample"], atol=1e-4, rtol=0)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["rope_theta"] == 1e6
+    assert config["rope_scaling"] == YARN
+    assert config["max_position_embeddings"] == 16 * config["rope_scaling"]["original_max_position_embeddings"]
+    assert (config["bos_token_id"], config["eos_token_id"]) == (1, 2)
+    del config["rope_parameters"]  # as an older version would have written it
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.testing.assert_close(logits(), reference["yarn_logits_sample"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_plain_exports_have_no_scaling(minimind: Path, tmp_path: Path, name: str) -> None:
+    save_folder(load(minimind, name), load_tokenizer(None), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert not config.get("rope_scaling")
+    del config["rope_parameters"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    again = load_folder(tmp_path).config
+    assert (again.rope_parameters["rope_theta"], again.rope_parameters["rope_type"]) == (1e6, "default")
+
+
+@pytest.mark.parametrize("kind", ["none", "pth", "folder"])
+def test_the_setting_decides_the_positions_of_every_base(minimind: Path, tmp_path: Path, kind: str) -> None:
+    tokenizer = load_tokenizer(str(minimind / "v3-dense" / "transformers-qwen3"))
+    file = minimind / "v3-dense" / "full_sft_64.pth"
+    save_folder(load_pth(file, yarn=True), tokenizer, tmp_path)
+    path = {"none": None, "pth": file, "folder": tmp_path}[kind]
+    for on in (True, False):
+        sizes = {"hidden_size": 64, "num_hidden_layers": 2, "inference_rope_scaling": on}
+        config = parse_config("pretrain", {"data_path": "x", **sizes})
+        model = build_model(config, tokenizer, Base(kind, path))  # type: ignore[arg-type]
+        assert is_yarn(model.config.to_dict()) == on
+        assert is_minimind(model.config)
+
+
+def test_positions_of_other_models_stay_theirs(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    rope = YARN | {"factor": 4.0, "rope_theta": 10_000.0}
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    llama = LlamaConfig(**sizes, vocab_size=6400, rope_parameters=rope)
+    AutoModelForCausalLM.from_config(llama).save_pretrained(tmp_path)
+    assert load_folder(tmp_path, yarn=False).config.rope_parameters["factor"] == 4.0
+    with pytest.raises(BaseModelError, match=r"inference_rope_scaling is made for MiniMind models.*llama"):
+        load_folder(tmp_path, yarn=True)
 
 
 def test_experts_are_stacked_and_unstacked(minimind: Path) -> None:
