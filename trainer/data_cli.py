@@ -1,25 +1,23 @@
-"""Data on the command line: sample files, a check of a file, a new tokenizer.
+"""Data on the command line: sample files, looking into data sets, a new tokenizer.
 
 python -m trainer.data_cli sample dataset/samples
 python -m trainer.data_cli check dataset/sft.jsonl
+python -m trainer.data_cli stats dataset/wiki --max_seq_len 512
+python -m trainer.data_cli preview dataset/sft.jsonl --rows 3
 python -m trainer.data_cli tokenizer train dataset/pretrain.jsonl --out dataset/my_tokenizer
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trainer.errors import DataError, TrainerError
+from trainer.errors import TrainerError
 from trainer.hub_cli import add_fetch
+from trainer.inspect_cli import add_check, add_preview, add_stats
 from trainer.names import ExitCode
-from trainer.row_formats import KEYS
-from trainer.rows import check_rows, detect_format
 from trainer.samples import ROWS, generate
-
-_FORMATS = {"full_sft": "sft", "lora": "sft", "distill": "sft", "distillation": "sft", "reason": "sft"}
-_FORMATS |= {"ppo": "rlaif", "grpo": "rlaif", "spo": "rlaif"}
-"""Data formats of training types that have no format of their own name."""
 
 
 def add_sample(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -36,38 +34,12 @@ def _sample(options: argparse.Namespace) -> int:
     return ExitCode.FINISHED
 
 
-def add_check(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
-    """Give a parser the options of `check`; returns what runs it."""
-    parser.add_argument("path", type=Path, help="a JSONL file")
-    types = [*KEYS, *_FORMATS]
-    parser.add_argument("--type", choices=types, help="training type to check for (default: as the first rows look)")
-    return _check
-
-
-def _check(options: argparse.Namespace) -> int:
-    name = _FORMATS.get(options.type, options.type) or detect_format(options.path)
-    result = check_rows(options.path, name or "pretrain")
-    if not name and result.bad:
-        raise DataError(
-            f"{options.path} is in no format that we know. {result.errors[0].message}",
-            f"Choose one with --type: {', '.join(KEYS)}.",
-        )
-    if result.rows + result.bad == 0:
-        raise result.errors[0]
-    print(f"{options.path}: format {result.format}, {result.rows:,} good rows, {result.bad:,} bad")
-    for error in result.errors:
-        print(f"  {error.message} {error.hint}".rstrip())
-    if result.bad > len(result.errors):
-        print(f"  … and {result.bad - len(result.errors):,} more")
-    return ExitCode.BAD_INPUT if result.errors else ExitCode.FINISHED
-
-
 def add_tokenizer(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
     """Give a parser the options of `tokenizer train`; returns what runs it."""
     commands = parser.add_subparsers(dest="tokenizer_command", required=True, metavar="train")
     train = commands.add_parser("train", help="train a byte-level BPE tokenizer on data files")
     train.add_argument(
-        "files", nargs="+", type=Path, help="JSONL of any format, or plain text; name one twice to weigh it"
+        "files", nargs="+", type=Path, help="data files of any format, or plain text; name one twice to weigh it"
     )
     train.add_argument("--out", required=True, type=Path, help="folder for the tokenizer; must not have one yet")
     train.add_argument("--vocab_size", type=int, default=6400, help="entries, marks and bytes included (default 6400)")
@@ -83,7 +55,9 @@ def _train_tokenizer(options: argparse.Namespace) -> int:
 
 COMMANDS = {
     "sample": ("write sample data in every format", add_sample),
-    "check": ("read a data file and show its first bad lines", add_check),
+    "check": ("read a data set and show its first bad lines", add_check),
+    "stats": ("count tokens, what is cut, what carries loss and what is twice", add_stats),
+    "preview": ("show rows as a training sees them", add_preview),
     "tokenizer": ("train a tokenizer", add_tokenizer),
     "fetch": ("bring MiniMind's published data, weights and tokenizers", add_fetch),
 }
@@ -103,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TrainerError as error:
         print(f"{error.message} {error.hint}".rstrip(), file=sys.stderr)
         return ExitCode.BAD_INPUT
+    except BrokenPipeError:  # the reader has seen enough: `… stats FILE | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FINISHED
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class RowReader:
         empty = True
         for place, done, raw in all_rows(self.data, self.ignored):
             try:
-                value = self._checked(place, raw)
+                value = self.checked(place, raw)
             except RowError as error:
                 if not bad:
                     raise located(self.data, place, error) from None
@@ -77,12 +77,13 @@ class RowReader:
         for index in range(len(self.data.files)):
             for place, raw in _file_rows(self.data, index, self.ignored):
                 try:
-                    if self._checked(place, raw) is not None:
+                    if self.checked(place, raw) is not None:
                         break
                 except RowError as error:
                     raise located(self.data, place, error) from None
 
-    def _checked(self, place: Place, raw: RawRow) -> dict[str, Any] | None:
+    def checked(self, place: Place, raw: RawRow) -> dict[str, Any] | None:
+        """A row in its canonical form, or None if its line is blank; RowError if it cannot be used."""
         row = parse(raw)
         if row is None:
             return None
@@ -219,8 +220,8 @@ def _file_format(file: Path, rows: int) -> str:
     for raw in raw_rows(file, COLUMNS):
         try:
             row = parse(raw)
-        except RowError:
-            return ""
+        except RowError:  # the others tell
+            row, rows = None, rows - 1
         if row is not None:
             found.add(row_format(canonical(row)))
             rows -= 1

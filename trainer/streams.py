@@ -19,7 +19,7 @@ from trainer.sources import is_parquet
 
 LINE_LIMIT = 8 * 2**20
 """Longest row in bytes. A longer one is nearly always a file that is not JSONL."""
-_BUFFER = 2**18
+_BUFFER = 2**16
 _BATCH_BYTES = 2**20
 _BATCH_ROWS = 64
 """Most rows of a Parquet file that are unpacked at once: few, for a small file can hold rows of any size."""

@@ -130,7 +130,10 @@ def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
 
     cli_jobs.add_options(command("jobs", "List downloads and statistics that run in the background.", cli_jobs.jobs))
     for name, text in (
-        ("data", "Data: `data sample FOLDER`, `data check FILE`, `data fetch [NAME]`; `data --help` tells more."),
+        (
+            "data",
+            "Data: `data check PATH`, `data stats PATH`, `data preview PATH`, `data fetch`, `data sample FOLDER`.",
+        ),
         ("tokenizer", "Train a tokenizer: `tokenizer train FILE… --out FOLDER`."),
     ):
         tool = command(name, text, _tool)

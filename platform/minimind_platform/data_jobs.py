@@ -18,6 +18,7 @@ from minimind_platform.settings import Settings
 from minimind_platform.views import HubEntry, Job
 from trainer.configs import TRAINING_TYPES
 from trainer.hub_files import ITEMS, similar
+from trainer.sources import open_data
 
 SEQ_LEN = (8, 32_768)
 MOST_ROWS = 50
@@ -40,7 +41,7 @@ class DataJobs:
     def stats(self, path: str, type_name: str, max_seq_len: int, again: bool) -> Job:
         """Statistics of a data file, as a job: begun, running or done."""
         options = _options(type_name, max_seq_len)
-        file = self._paths.file(path)
+        file = self._paths.data(path)
         key = f"stats {_state(file)} {options}"
         known = self._jobs.find(key)
         if known and not again:
@@ -55,7 +56,7 @@ class DataJobs:
         problems = _range_problem("start", start, 0, LAST_ROW) + _range_problem("rows", rows, 1, MOST_ROWS)
         if problems:
             raise SettingsError(problems)
-        file = self._paths.file(path)
+        file = self._paths.data(path)
         options += ["--start", str(start), "--rows", str(rows)]
         key = f"{_state(file)} {options}"
         if key not in self._previews:
@@ -107,8 +108,8 @@ class DataJobs:
 
 
 def _state(file: Path) -> str:
-    status = file.stat()
-    return f"{file} {status.st_size} {status.st_mtime_ns}"
+    """What tells that a data set is still the same."""
+    return f"{file} {open_data(file).state()}"
 
 
 def _options(type_name: str, max_seq_len: int) -> list[str]:
