@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trainer.attention import pack
 from trainer.batches import Batch, StepPlan, make_batch
 from trainer.checkpoints import Checkpoint, Checkpoints
+from trainer.compiling import compiled, compiled_graphs
 from trainer.configs import TrainConfig
 from trainer.data import Rows
 from trainer.devices import autocast, peak_flops, pick_device
@@ -55,7 +56,8 @@ class Loop:
     ) -> None:
         self.config, self.session, self.tokenizer = config, session, tokenizer
         # The loss is compiled together with the model, so that the logits need no passes of their own.
-        self.objective: Any = torch.compile(objective, dynamic=True) if config.compile else objective
+        cache = session.task_dir.parent / ".cache" / "compile"
+        self.objective: Any = compiled(objective, cache) if config.compile else objective
         self.files = files or WholeModel()
         self.rows, self.eval_rows = rows, eval_rows
         self.device = pick_device(config.device)
@@ -119,8 +121,11 @@ class Loop:
         return Outcome.FINISHED
 
     def _one_step(self) -> None:
+        graphs, began = compiled_graphs(), time.perf_counter()
         result = self._update()
         self.step += 1
+        if compiled_graphs() > graphs:
+            self._compiled(time.perf_counter() - began)
         self.session.step = self.step
         self.tokens_seen += result.tokens
         self.window.add(result)
@@ -132,6 +137,13 @@ class Loop:
             self._save(evaluate=True)
         elif self.step % self.eval_interval == 0:
             self._evaluate()
+
+    def _compiled(self, seconds: float) -> None:
+        """The step that compiled is no measure of the speed."""
+        log.info("Compiling took %.0f s; the next run of this model finds it in the cache.", seconds)
+        self.session.spool.system(self.step, {str(Metric.COMPILE_SECONDS): seconds})
+        self.window.leave_out(seconds)
+        self._last_line += seconds
 
     # One step -------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class Metric(StrEnum):
     TOKENS_PER_SECOND = "perf/tokens_per_second"
     STEP_SECONDS = "perf/step_seconds"
     MFU = "perf/mfu"
+    COMPILE_SECONDS = "perf/compile_seconds"
     CPU_PERCENT = "system/cpu_percent"
     MEMORY_MB = "system/memory_mb"
     GPU_MEMORY_MB = "system/gpu_memory_mb"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from trainer.checkpoints import Checkpoints
 from trainer.errors import BaseModelError, DataError, DivergedError
@@ -56,10 +58,20 @@ def test_packing_changes_no_loss(make_loop: Make, series: Series) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
-def test_compiling_changes_no_loss(make_loop: Make, series: Series) -> None:
-    make_loop("compiled", compile=True, max_steps=6).run()
-    make_loop("plain", max_steps=6).run()
+def test_compiling_changes_no_loss_and_is_kept_for_the_next_run(
+    make_loop: Make, series: Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    make_loop("compiled", compile=True, max_steps=6, num_hidden_layers=1).run()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / ".cache" / "compile")
+    make_loop("plain", max_steps=6, num_hidden_layers=1).run()
     assert list(series("compiled").values()) == pytest.approx(list(series("plain").values()), rel=2e-4)
+    assert 1 in series("compiled", "perf/compile_seconds")
+    assert series("plain", "perf/compile_seconds") == {}
+    torch._dynamo.reset()
+    hits = counters["inductor"]["fxgraph_cache_hit"]
+    make_loop("again", compile=True, max_steps=2, num_hidden_layers=1).run()
+    assert counters["inductor"]["fxgraph_cache_hit"] > hits
 
 
 def test_the_last_partial_accumulation_counts(make_loop: Make) -> None:
