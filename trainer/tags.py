@@ -8,6 +8,7 @@ text after it (`>\\n`). So tags are looked for in the text that the labelled tok
 """
 
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from trainer.tokenization import ChatTokenizer, encode
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _TAG = re.compile("|".join(TAGS))
 _EMPTY = re.compile(r"<think>\s*</think>")
+REACH = max(len(tag) for tag in TAGS)
+"""Tokens that a tag stands in at most."""
 _GAP = "\0"
 """Stands for a token without loss, so that no tag reaches over it."""
 
@@ -50,21 +53,33 @@ class TagWeights:
     def has_tags(self, ids: np.ndarray, labels: np.ndarray) -> bool:
         """Whether what is learnt of a row has any tag. The empty thoughts that chat templates add do not count."""
         labelled = labels != IGNORE
-        return self._has_open(ids, labelled) and bool(_TAG.search(_EMPTY.sub("", "".join(self._spell(ids, labelled)))))
+        tags = {tag for _, _, tag in self._found(ids, labelled)}
+        if not tags <= set(TAGS[:2]):
+            return True
+        return bool(tags) and bool(_TAG.search(_EMPTY.sub("", self._spell(ids, labelled))))
 
     def _tagged(self, ids: np.ndarray, labelled: np.ndarray) -> np.ndarray:
         tagged = np.zeros(len(ids), dtype=bool)
-        if not self._has_open(ids, labelled):
-            return tagged
-        texts = self._spell(ids, labelled)
-        ends = np.cumsum([len(text) for text in texts])
-        for match in _TAG.finditer("".join(texts)):
-            first, last = np.searchsorted(ends, [match.start(), match.end() - 1], side="right")
+        for first, last, _ in self._found(ids, labelled):
             tagged[first : last + 1] = True
         return tagged
 
-    def _has_open(self, ids: np.ndarray, labelled: np.ndarray) -> bool:
-        return bool(self._opens[ids[labelled]].any())
+    def _found(self, ids: np.ndarray, labelled: np.ndarray) -> Iterator[tuple[int, int, str]]:
+        """Each tag: its first token, its last, and its text. Spells only what stands after a `<`, for speed."""
+        for begin in np.flatnonzero(self._opens[ids] & labelled).tolist():
+            part = slice(begin, begin + REACH)
+            texts = self._texts_of(ids[part], labelled[part])
+            for match in _TAG.finditer("".join(texts)):
+                if match.start() >= len(texts[0]):
+                    break  # this one is found at its own first token
+                last, length = 0, len(texts[0])
+                while length < match.end():
+                    last += 1
+                    length += len(texts[last])
+                yield begin, begin + last, match.group()
 
-    def _spell(self, ids: np.ndarray, labelled: np.ndarray) -> list[str]:
+    def _spell(self, ids: np.ndarray, labelled: np.ndarray) -> str:
+        return "".join(self._texts_of(ids, labelled))
+
+    def _texts_of(self, ids: np.ndarray, labelled: np.ndarray) -> list[str]:
         return [self._texts[i] if on else _GAP for i, on in zip(ids.tolist(), labelled.tolist(), strict=True)]
