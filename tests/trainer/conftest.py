@@ -122,6 +122,54 @@ def make_loop(tmp_path: Path, make_config: Callable[..., TrainConfig], rows: Lis
         signal.signal(number, handler)
 
 
+@pytest.fixture
+def distil(make_loop: Callable[..., Any], make_config: Callable[..., TrainConfig]) -> Callable[..., Any]:
+    """Makes a loop of a student with a teacher of another shape."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from trainer.attention import pack
+    from trainer.distillation import Distillation
+    from trainer.experts import use_grouped_experts
+    from trainer.models import model_config
+
+    def make(name: str = "task", teacher_moe: bool = False, teacher_layers: int = 3, **values: Any) -> Any:
+        loop = make_loop(name, type_name="distill", **values)
+        torch.manual_seed(7)
+        sizes = make_config("pretrain", hidden_size=64, num_hidden_layers=teacher_layers, use_moe=teacher_moe)
+        teacher = AutoModelForCausalLM.from_config(model_config(sizes, 64), dtype=torch.float32)
+        with torch.no_grad():  # a fresh model has no opinion to learn
+            teacher.get_input_embeddings().weight.mul_(20)
+        teacher.eval().requires_grad_(False)
+        if loop.config.packing:
+            pack(teacher)
+        use_grouped_experts(teacher.to(loop.device), loop.device, loop.config.dtype)
+        objective: Any = Distillation(teacher, loop.config.alpha, loop.config.temperature)
+        loop.objective = torch.compile(objective, dynamic=True) if loop.config.compile else objective
+        return loop
+
+    return make
+
+
+@pytest.fixture
+def reason(make_loop: Callable[..., Any], rows: ListRows) -> Callable[..., Any]:
+    """Makes a loop over rows of which every seventh id weighs ten times as much."""
+    from trainer.batches import IGNORE
+    from trainer.losses import weighted_token_loss
+
+    rows.weigh = lambda ids, labels: np.where((ids % 7 == 0) & (labels != IGNORE), 10, 1).astype(np.float32)
+
+    def make(name: str = "task", **values: Any) -> Any:
+        import torch
+
+        loop = make_loop(name, type_name="reason", **values)
+        objective: Any = weighted_token_loss
+        loop.objective = torch.compile(objective, dynamic=True) if loop.config.compile else objective
+        return loop
+
+    return make
+
+
 class NoTokenizer:
     """The loop only asks a tokenizer for its pad token and to save itself."""
 

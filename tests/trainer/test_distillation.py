@@ -3,7 +3,7 @@ without a change of the losses."""
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 
 import trainer.distillation
 from trainer.batches import IGNORE, make_batch
-from trainer.distillation import Distillation, distillation_sums
+from trainer.distillation import distillation_sums
 from trainer.losses import next_token_loss, weighted_token_loss
-from trainer.models import load_pth, model_config
+from trainer.models import load_pth
 from trainer.names import Metric, Outcome
 
 Make = Callable[..., Any]
@@ -117,42 +117,6 @@ def test_alpha_is_the_share_of_the_data(distil: Make, rows: Any) -> None:
 
 
 # Runs ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def distil(make_loop: Make, make_config: Make) -> Make:
-    """A loop of a student with a teacher of another shape."""
-    from transformers import AutoModelForCausalLM
-
-    from trainer.attention import pack
-
-    def make(name: str = "task", teacher_moe: bool = False, teacher_layers: int = 3, **values: Any) -> Any:
-        loop = make_loop(name, type_name="distill", **values)
-        torch.manual_seed(7)
-        sizes = make_config("pretrain", hidden_size=48, num_hidden_layers=teacher_layers, use_moe=teacher_moe)
-        teacher = AutoModelForCausalLM.from_config(model_config(sizes, 64), dtype=torch.float32)
-        with torch.no_grad():  # a fresh model has no opinion to learn
-            teacher.get_input_embeddings().weight.mul_(20)
-        teacher.eval().requires_grad_(False)
-        if loop.config.packing:
-            pack(teacher)
-        objective: Any = Distillation(teacher, loop.config.alpha, loop.config.temperature)
-        loop.objective = torch.compile(objective, dynamic=True) if loop.config.compile else objective
-        return loop
-
-    return make
-
-
-@pytest.fixture
-def reason(make_loop: Make, rows: Any) -> Iterator[Make]:
-    rows.weigh = lambda ids, labels: np.where((ids % 7 == 0) & (labels != IGNORE), 10, 1).astype(np.float32)
-
-    def make(name: str = "task", **values: Any) -> Any:
-        loop = make_loop(name, type_name="reason", **values)
-        loop.objective = weighted_token_loss
-        return loop
-
-    yield make
 
 
 @pytest.fixture(params=["reason", "distil"])

@@ -75,6 +75,19 @@ def test_training_on_cuda_learns_what_the_cpu_learns(
     assert ours[-1] < ours[0] - 0.1
 
 
+@pytest.mark.parametrize("kind", ["distil", "reason"])
+@pytest.mark.parametrize("values", [{}, {"dtype": "float32"}, {"compile": True}, {"packing": False}])
+def test_other_losses_on_cuda_are_those_of_the_cpu(
+    request: pytest.FixtureRequest, series: Any, kind: str, values: dict[str, Any]
+) -> None:
+    make = request.getfixturevalue(kind)
+    sizes = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "learning_rate": 3e-3}
+    make("cpu", **sizes).run()
+    assert make("cuda", **sizes, device="cuda:0", **values).run() is Outcome.FINISHED
+    for key in ("train/loss", "train/ce_loss"):
+        assert list(series("cuda", key).values()) == pytest.approx(list(series("cpu", key).values()), rel=0.03)
+
+
 def test_a_run_stopped_on_cuda_goes_on(make_loop: Callable[..., Any], series: Any) -> None:
     values = {"device": "cuda:0", "dtype": "bfloat16", "hidden_size": 64}
     make_loop("whole", **values).run()

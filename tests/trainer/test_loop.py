@@ -142,8 +142,10 @@ def test_max_steps_shortens_run_and_schedule(make_loop: Make, series: Series) ->
     assert rates[5] == pytest.approx(1e-4)
 
 
-def test_learning_rate_is_minimind_s(make_loop: Make, minimind: Path) -> None:
-    expected = json.loads((minimind / "losses-v3" / "expected.json").read_text())["get_lr"]
+@pytest.mark.parametrize("version", ["v3", "v2"])
+def test_learning_rate_is_minimind_s(make_loop: Make, minimind: Path, version: str) -> None:
+    expected = json.loads((minimind / f"losses-{version}" / "expected.json").read_text())["get_lr"]
+    assert len(expected) == 4
     config = make_loop(learning_rate=5e-4).config
 
     class Plan:
