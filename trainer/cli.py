@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.base_sizes import base_sizes
-from trainer.configs import TRAINING_TYPES, TrainConfig, config_class, parse_config
+from trainer.configs import TRAINING_TYPES, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import BusyError, Problem, SettingsError, TrainerError
 from trainer.fields import ConfigField, config_fields
 from trainer.names import Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
@@ -180,7 +180,7 @@ def _read_file(path: Path, cls: type[TrainConfig]) -> dict[str, Any]:
     if content.get("type", cls.type) != cls.type:
         text = f"{path} holds settings of {content['type']}, not of {cls.type}."
         raise SettingsError([Problem("config", "other_type", text)])
-    return content.get("config", content)
+    return own_names(cls, content.get("config", content))
 
 
 def _place(config: TrainConfig, home: Path, resume: bool) -> tuple[Path, str, bool]:

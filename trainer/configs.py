@@ -349,6 +349,11 @@ def config_class(type_name: str) -> type[TrainConfig]:
     return TRAINING_TYPES[name]
 
 
+def own_names(cls: type[TrainConfig], values: dict[str, Any]) -> dict[str, Any]:
+    """Settings by our names where they have MiniMind's."""
+    return {cls.aliases.get(name, name): value for name, value in values.items()}
+
+
 def parse_config(type_name: str, values: dict[str, Any]) -> TrainConfig:
     """Check settings and fill in the defaults.
 
@@ -360,7 +365,7 @@ def parse_config(type_name: str, values: dict[str, Any]) -> TrainConfig:
         SettingsError: with every problem that was found, not only the first.
     """
     cls = config_class(type_name)
-    renamed = {cls.aliases.get(name, name): value for name, value in values.items()}
+    renamed = own_names(cls, values)
     try:
         return cls.model_validate(renamed)
     except ValidationError as error:

@@ -35,6 +35,8 @@ class Parts:
     tokenizer: ChatTokenizer
     rows: Rows
     eval_rows: Rows | None
+    resumed: bool
+    """Whether there is a checkpoint to go on from."""
 
 
 def prepare(config: TrainConfig, session: Session) -> Parts:
@@ -49,7 +51,7 @@ def prepare(config: TrainConfig, session: Session) -> Parts:
     tokenizer = _tokenizer(config, base, session.home)
     rows = _load(config.data_path, config, tokenizer, session)
     rows, eval_rows = _split(config, tokenizer, rows, session)
-    return Parts(build_model(config, tokenizer, base), tokenizer, rows, eval_rows)
+    return Parts(build_model(config, tokenizer, base), tokenizer, rows, eval_rows, newest is not None)
 
 
 def _tokenizer(config: TrainConfig, base: Base, home: Path) -> ChatTokenizer:

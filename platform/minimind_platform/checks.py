@@ -23,7 +23,7 @@ from minimind_platform.paths import Paths
 from minimind_platform.preflight import Plan, model_sizes, teacher_sizes, tokenizer_file
 from minimind_platform.weights import Base, Weights
 from trainer.base_sizes import base_sizes, size_problems
-from trainer.configs import DistillConfig, TrainConfig, config_class, parse_config
+from trainer.configs import DistillConfig, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import DataError
 from trainer.rows import RowReader, detect_format
 
@@ -64,6 +64,7 @@ class Checks:
         """Check everything and collect all problems."""
         checked = Checked()
         try:
+            values = own_names(config_class(type_name), values)
             checked.given = parse_config(type_name, values)
         except SettingsError as error:
             checked.problems += error.problems

@@ -140,6 +140,13 @@ def test_a_teacher_is_found_like_a_base_and_its_time_counts(platform):
     assert check.preflight.parameters == alone.parameters
 
 
+def test_minimind_s_names_of_sizes_can_contradict_the_base(platform):
+    write_model(platform.settings.out_dir / "small", hidden_size=64)
+    values = {"data_path": "s.jsonl", "from_teacher_weight": "out/small", "from_student_weight": "out/small"}
+    assert problems(platform, "distill", values) == {}
+    assert list(problems(platform, "distillation", values | {"student_hidden_size": 96})) == ["hidden_size"]
+
+
 def test_a_missing_teacher_is_told_at_its_field(platform):
     values = TINY | {"data_path": "s.jsonl", "from_weight": "none"}
     check = platform.check("distill", values)

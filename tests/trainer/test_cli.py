@@ -128,6 +128,20 @@ def test_sizes_of_a_prefix_come_from_its_description(home: Path) -> None:
     assert (config["num_hidden_layers"], config["num_experts"], config["num_experts_per_tok"]) == (3, 3, 2)
 
 
+def test_longer_positions_go_from_stage_to_stage(home: Path) -> None:
+    yarn = ["--inference_rope_scaling", "1"]
+    few = ["--max_steps", "1", "--max_seq_len", "64", "--device", "cpu"]
+    assert main(["pretrain", "--data_path", "pretrain.jsonl", *TINY, *few, *yarn]) == ExitCode.FINISHED
+    told = json.loads((home / "out" / "pretrain_16.json").read_text())["sizes"]
+    assert told["inference_rope_scaling"] is True
+    sft = ["sft", "--data_path", "sft.jsonl", *few, "--hidden_size", "16"]
+    for more, expected in (([], True), (["--inference_rope_scaling", "0"], False), (yarn, True)):
+        assert main([*sft, *more]) == ExitCode.FINISHED  # the last from a base without
+        newest = max(home.glob("out/*/checkpoints/*/config.json"), key=lambda p: p.stat().st_mtime_ns)
+        assert (json.loads(newest.read_text())["rope_parameters"]["rope_type"] == "yarn") == expected
+        sft += ["--from_weight", "full_sft"] if "--from_weight" not in sft else []
+
+
 def test_sizes_of_a_folder_around_us_are_no_base(home: Path) -> None:
     (home / "config.json").write_text('{"model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 3}')
     assert main(["pretrain", "--data_path", "pretrain.jsonl", "--epochs", "1", *TINY]) == ExitCode.FINISHED

@@ -1,7 +1,6 @@
 """White-box distillation: a small student learns from the answers and from a larger teacher's probabilities."""
 
 from trainer.attention import pack
-from trainer.checkpoints import Checkpoints
 from trainer.configs import DistillConfig
 from trainer.distillation import Distillation
 from trainer.experts import use_grouped_experts
@@ -19,8 +18,7 @@ def train(config: DistillConfig, session: Session) -> Outcome:
     """
     parts = prepare(config, session)
     teacher = load_teacher(config, parts.model, parts.tokenizer, session.home)
-    begun = bool(Checkpoints(session.task_dir, config.keep_checkpoints).all())
-    keep_teacher(session.task_dir, config.from_teacher_weight, teacher, resumed=begun)
+    keep_teacher(session.task_dir, config.from_teacher_weight, teacher, parts.resumed)
     if config.packing:
         pack(teacher)
     objective = Distillation(teacher, config.alpha, config.temperature)

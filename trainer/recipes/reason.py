@@ -22,7 +22,8 @@ def train(config: ReasonConfig, session: Session) -> Outcome:
     """
     parts = prepare(config, session)
     weights = TagWeights(parts.tokenizer, config.tag_weight, config.tag_weighting)
-    check_tags(parts.rows, weights)
+    if not parts.resumed:
+        check_tags(parts.rows, weights)
     parts.rows.weigh = weights
     loop = Loop(
         config, session, parts.model, parts.tokenizer, parts.rows, parts.eval_rows, objective=weighted_token_loss
