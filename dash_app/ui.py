@@ -13,7 +13,7 @@ import flask
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dash_app.components import attributes, empty, icon, link_button
-from dash_app.pages import models, new_task, task, tasks
+from dash_app.pages import data, models, new_task, task, tasks
 from dash_app.texts import LANGUAGES, Texts, pick_texts
 from minimind_platform.errors import NotFoundError, PlatformError
 
@@ -45,6 +45,7 @@ INDEX = """<!DOCTYPE html>
 NAVIGATION = (
     ("nav.new", "/new", "plus-circle"),
     ("nav.tasks", "/tasks", "list-task"),
+    ("nav.data", "/data", "database"),
     ("nav.models", "/models", "box-seam"),
 )
 
@@ -103,6 +104,7 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
         "/": lambda: tasks.layout(platform, t),
         "/tasks": lambda: tasks.layout(platform, t),
         "/new": lambda: new_task.layout(platform, query, t),
+        "/data": lambda: data.layout(platform, query, t),
         "/models": lambda: models.layout(platform, t),
     }
     parts = path.rstrip("/") or "/"
@@ -129,7 +131,7 @@ def _failed(error: Exception, t: Texts) -> html.Div:
 def is_page(path: str) -> bool:
     """Whether a path is one of our pages; whether its task exists is told by the page."""
     parts = path.strip("/").split("/")
-    return parts in ([""], ["tasks"], ["new"], ["models"]) or (len(parts) == 2 and parts[0] == "tasks")
+    return parts in ([""], ["tasks"], ["new"], ["data"], ["models"]) or (len(parts) == 2 and parts[0] == "tasks")
 
 
 def _tell_unknown_pages(response: flask.Response) -> flask.Response:

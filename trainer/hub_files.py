@@ -18,7 +18,8 @@ HUB_FOLDER = "out/hub"
 """Where fetched weights and tokenizers go, below home."""
 RECORD = ".fetched.json"
 """Written into the folder of a model or tokenizer when all of it is there."""
-DATA_LICENCE = "Apache-2.0 and CC-BY-NC-2.0, see the data set's card"
+DATA_LICENCE = "Apache-2.0, CC-BY-NC-2.0"
+"""The data set's card names both, without saying which file has which."""
 WEIGHT_LICENCE = "Apache-2.0"
 
 _MODEL_FILES = (

@@ -128,5 +128,5 @@
     }
   }
 
-  mm.charts = { create };
+  mm.charts = { create, load, token };
 })();

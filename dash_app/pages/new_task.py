@@ -1,4 +1,5 @@
-"""The page where a training is set up: `/new`, `/new?clone=<task>`, `/new?type=sft&base=models:/name/1`."""
+"""The page where a training is set up: `/new`, `/new?clone=<task>`, `/new?type=sft&base=models:/name/1`,
+`/new?data=dataset/my.jsonl`."""
 
 import uuid
 from collections.abc import Callable
@@ -35,6 +36,8 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         }
     if query.get("base"):
         values["from_weight"] = query["base"]
+    if query.get("data"):
+        values["data_path"] = query["data"]
     extras = {
         "data_path": html.Div(pickers.datasets(platform, types[chosen].data_format, t), id="pick-data_path"),
         **{

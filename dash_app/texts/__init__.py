@@ -26,6 +26,7 @@ class Texts:
         self.html_lang: str = pages.HTML_LANG
         self.pages: dict[str, str] = pages.TEXTS
         self.sentences: dict[str, str] = pages.SENTENCES
+        self.hub_texts: dict[str, str] = pages.HUB
         self.labels: dict[str, str] = fields.LABELS
         self.helps: dict[str, str] = fields.HELP
         self.problems: dict[str, str] = fields.PROBLEMS
@@ -58,6 +59,10 @@ class Texts:
             if match := re.fullmatch(pattern, sentence):
                 return match.expand(translation)
         return sentence
+
+    def hub(self, name: str, about: str) -> str:
+        """What something on the hub is. English is written in the catalogue."""
+        return self.hub_texts.get(name, about)
 
     def title(self, type_name: str, title: str = "") -> str:
         """A training type's name."""

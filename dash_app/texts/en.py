@@ -1,5 +1,8 @@
 """The pages in English. Keys that start with `js.` go to the browser's scripts."""
 
+from dash_app.texts.en_data import HUB as HUB
+from dash_app.texts.en_data import TEXTS as DATA_TEXTS
+
 HTML_LANG = "en"
 
 TEXTS: dict[str, str] = {
@@ -10,6 +13,7 @@ TEXTS: dict[str, str] = {
     "nav.label": "Main",
     "nav.new": "New task",
     "nav.tasks": "Tasks",
+    "nav.data": "Data",
     "nav.models": "Models",
     "nav.mlflow": "MLflow",
     "theme.label": "Colour theme",
@@ -261,7 +265,7 @@ TEXTS: dict[str, str] = {
     "js.unit_min": "min",
     "js.unit_h": "h",
     "js.unit_d": "d",
-}
+} | DATA_TEXTS
 
 SENTENCES: dict[str, str] = {}
 """The platform writes its reasons in English already."""

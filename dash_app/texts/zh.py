@@ -1,5 +1,8 @@
 """中文界面。以 `js.` 开头的键会交给浏览器里的脚本。"""
 
+from dash_app.texts.zh_data import HUB as HUB
+from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
+
 HTML_LANG = "zh-CN"
 
 TEXTS: dict[str, str] = {
@@ -10,6 +13,7 @@ TEXTS: dict[str, str] = {
     "nav.label": "主导航",
     "nav.new": "新建任务",
     "nav.tasks": "任务",
+    "nav.data": "数据",
     "nav.models": "模型",
     "nav.mlflow": "MLflow",
     "theme.label": "配色",
@@ -258,7 +262,7 @@ TEXTS: dict[str, str] = {
     "js.unit_min": "分",
     "js.unit_h": "小时",
     "js.unit_d": "天",
-}
+} | DATA_TEXTS
 
 SENTENCES: dict[str, str] = {
     r"submitted": "已提交",

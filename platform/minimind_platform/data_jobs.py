@@ -17,6 +17,7 @@ from minimind_platform.paths import Paths
 from minimind_platform.settings import Settings
 from minimind_platform.views import HubEntry, Job
 from trainer.configs import TRAINING_TYPES
+from trainer.errors import DataError
 from trainer.hub_files import ITEMS, similar
 from trainer.sources import open_data
 
@@ -107,9 +108,12 @@ class DataJobs:
         return json.loads(done.stdout)
 
 
-def _state(file: Path) -> str:
-    """What tells that a data set is still the same."""
-    return f"{file} {open_data(file).state()}"
+def _state(path: Path) -> str:
+    """What changes with the data: name, size and time of every file."""
+    try:
+        return f"{path} {open_data(path).state()}"
+    except DataError as error:
+        raise PlatformError(error.message, error.hint) from None
 
 
 def _options(type_name: str, max_seq_len: int) -> list[str]:

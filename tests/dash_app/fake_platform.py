@@ -501,7 +501,7 @@ def _stats(dataset: Dataset, longest: int) -> dict[str, Any]:
     rows = dataset.rows or 0
     width = max(8, longest // 12)
     bars = [
-        {"low": width * n, "high": width * (n + 1), "rows": round(rows * math.exp(-((n - 5) ** 2) / 12) / 6)}
+        {"low": width * n, "high": width * (n + 1) - 1, "rows": round(rows * math.exp(-((n - 5) ** 2) / 12) / 6)}
         for n in range(20)
     ]
     return {
@@ -513,7 +513,7 @@ def _stats(dataset: Dataset, longest: int) -> dict[str, Any]:
         ],
         "notices": [f"Field 'source' is ignored {HTML}"], "tokens": rows * 180, "labelled_tokens": rows * 95,
         "max_seq_len": longest, "truncated_rows": rows // 9, "truncated_tokens": rows * 4, "unlabelled_rows": 3,
-        "duplicate_rows": 5, "duplicate_lines": [3, 9, 12, 40, 41],
+        "duplicate_rows": 5, "duplicate_lines": ["line 3", "line 9", "line 12"],
         "length": {"min": 12, "median": 168, "mean": 180.4, "p95": longest + 40, "max": longest * 2},
         "histogram": bars,
     }  # fmt: skip
@@ -530,8 +530,14 @@ def _row(dataset: Dataset, number: int, longest: int) -> dict[str, Any]:
     ]
     tokens = sum(span["tokens"] for span in spans)
     cut = longest if longest < tokens else None
+    if cut:
+        lost = {"text": "An answer that is cut.", "loss": False, "tokens": tokens - longest, "cut": True}
+        spans = [*spans[:2], lost]
     where = f"line {number + 1}"
+    if number == 6:
+        error = {"message": f"{dataset.path} line 7: {HTML}", "hint": "Check the quotes."}
+        return {"where": where, "tokens": 0, "cut_at": None, "spans": [], "error": error}
     if dataset.format == "dpo":
         parts = [{"name": name, "spans": spans} for name in ("chosen", "rejected")]
-        return {"where": where, "tokens": 2 * tokens, "cut_at": cut, "parts": parts}
+        return {"where": where, "tokens": tokens, "cut_at": cut, "spans": [], "parts": parts}
     return {"where": where, "tokens": tokens, "cut_at": cut, "spans": spans}

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from playwright.sync_api import sync_playwright
@@ -27,10 +28,12 @@ def pages_of(url: str, task_id: str) -> dict[str, str]:
         running = [task["id"] for task in tasks if task["state"] == "RUNNING"]
         task_id = (running or [task["id"] for task in tasks] or ["none"])[0]
     task = f"/tasks/{task_id}"
+    with urlopen(f"{url}/api/datasets") as answer:
+        data = next((found["path"] for found in json.load(answer) if found["format"] == "sft"), "")
     return {
         "tasks": "/tasks", "none-match": "/tasks?q=no-such-words", "new": "/new", "models": "/models", "task": task,
         "settings": f"{task}#settings", "checkpoints": f"{task}#checkpoints", "history": f"{task}#history",
-        "missing": "/tasks/nope",
+        "missing": "/tasks/nope", "data": "/data", "opened": f"/data?{urlencode({'path': data})}" if data else "/data",
     }  # fmt: skip
 
 
@@ -54,7 +57,7 @@ def main(out: Path, url: str, task_id: str = "", only: str = "") -> None:
                 page.goto(url + path)
                 page.locator("h1, .empty").first.wait_for()
                 page.wait_for_timeout(1500)
-                page.screenshot(path=out / file, full_page=name in ("new", "task", "models"))
+                page.screenshot(path=out / file, full_page=name in ("new", "task", "models", "data", "opened"))
                 page.close()
             context.close()
         browser.close()

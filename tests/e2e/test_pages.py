@@ -2,95 +2,23 @@
 
 import re
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "dash_app"))
-from fake_platform import HTML, FakePlatform
+sys.path.insert(0, str(Path(__file__).parent))
+from browser_site import Checked, Site, shown
+from fake_platform import HTML
 
-from dash_app.app import create_app
 from dash_app.texts import texts
 from minimind_platform.errors import NotFoundError, PlatformError
 
 pytestmark = pytest.mark.browser
-AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 PAGES = ("/tasks", "/tasks?q=nothing-has-this", "/new", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", "/nope")
 DATA = "dataset/samples/pretrain.jsonl"
-
-
-@dataclass
-class Site:
-    """A running web app and the platform behind it."""
-
-    url: str
-    platform: FakePlatform
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    platform = FakePlatform.with_data(tmp_path)
-    config = uvicorn.Config(
-        create_app(platform), host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1
-    )  # type: ignore[arg-type]
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Site(f"http://127.0.0.1:{port}", platform)
-    server.should_exit = True
-    thread.join(5)
-
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    with_checks = Checked(browser, site)
-    yield with_checks.page
-    with_checks.close()
-
-
-class Checked:
-    """A page that must neither log errors nor ask other hosts."""
-
-    def __init__(
-        self, browser: Browser, site: Site, language: str = "en", theme: Any = "light", width: int = 1280
-    ) -> None:
-        self.faults: list[str] = []
-        self.context = browser.new_context(
-            base_url=site.url, color_scheme=theme, viewport={"width": width, "height": 844}
-        )
-        self.context.add_cookies([{"name": "lang", "value": language, "url": site.url}])
-        self.page = self.context.new_page()
-        self.page.on(
-            "console", lambda m: self.faults.append(m.text) if m.type == "error" and "404" not in m.text else None
-        )
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        host = urlsplit(site.url).netloc
-        self.page.on(
-            "request", lambda r: self.faults.append(r.url) if urlsplit(r.url).netloc not in (host, "") else None
-        )
-        self.page.on("dialog", lambda d: self.faults.append(f"dialog {d.message}"))
-
-    def close(self) -> None:
-        self.context.close()
-        assert self.faults == []
-
-
-def shown(page: Page, path: str) -> None:
-    page.goto(path)
-    expect(page.locator(".page, .empty").first).to_be_visible()
-    if path.startswith("/tasks") and page.locator("#task-list").count():
-        expect(page.locator("#task-list[aria-busy]")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh", "dark")])
@@ -100,14 +28,7 @@ def test_every_page_is_clean_and_accessible(browser: Browser, site: Site, langua
         shown(checked.page, path)
         assert checked.page.locator("html").get_attribute("lang") == texts(language).html_lang
         checked.page.wait_for_timeout(700)
-        checked.page.evaluate(AXE)
-        found = checked.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa']})")
-        serious = [
-            (v["id"], [n["html"][:160] for n in v["nodes"]][:3])
-            for v in found["violations"]
-            if v["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], path
+        checked.accessible()
     checked.close()
 
 

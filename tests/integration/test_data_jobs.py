@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_hub import FakeHub
 
 from minimind_platform import JobState, Platform, Settings
-from minimind_platform.errors import NotFoundError, PathError, SettingsError
+from minimind_platform.errors import NotFoundError, PathError, PlatformError, SettingsError
 
 ROWS = b"".join(b'{"chosen": [%d], "rejected": []}\n' % number for number in range(200_000))
 
@@ -79,3 +79,35 @@ def test_names_and_settings_are_checked_before_anything_runs(home):
     with pytest.raises(SettingsError, match="max_seq_len"):
         platform.data_preview("dataset/p.jsonl", max_seq_len=5)
     assert platform.jobs() == []
+
+
+def test_statistics_are_worked_out_once_for_a_state_of_the_file(home, wait_until):
+    data = home / "dataset" / "s.jsonl"
+    turns = [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "你好！" * 20}]
+    data.write_text((json.dumps({"conversations": turns}) + "\n") * 3 + '{"conversations": 3}\n')
+    platform = Platform(Settings(home=home))
+    job = platform.data_stats("dataset/s.jsonl", "sft", 32)
+    wait_until(lambda: platform.job(job.id).state is not JobState.RUNNING, 120, "the end of the statistics")
+    done = Platform(Settings(home=home)).data_stats("dataset/s.jsonl", "sft", 32)
+    assert (done.id, done.state) == (job.id, JobState.DONE)
+    found = done.result
+    assert (found["rows"], found["bad_rows"], found["truncated_rows"], found["duplicate_rows"]) == (3, 1, 3, 2)
+    assert "line 4" in found["errors"][0]["message"]
+    seen = platform.data_preview("dataset/s.jsonl", "sft", 32, start=2, rows=5)
+    assert [row["where"] for row in seen["rows"]] == ["line 3", "line 4"]
+    assert [span["loss"] for span in seen["rows"][0]["spans"]][:2] == [False, True]
+    assert seen["rows"][0]["spans"][-1]["cut"]
+    assert seen["rows"][1]["error"]
+    with data.open("a") as file:
+        file.write("\n")
+    assert platform.data_stats("dataset/s.jsonl", "sft", 32).id != job.id
+
+
+def test_statistics_of_what_cannot_be_read_say_why(home, wait_until):
+    (home / "dataset" / "odd.jsonl").write_text("no JSON at all\n")
+    platform = Platform(Settings(home=home))
+    job = platform.data_stats("dataset/odd.jsonl")
+    wait_until(lambda: platform.job(job.id).state is JobState.FAILED, 120, "the end of the statistics")
+    assert "odd.jsonl" in platform.job(job.id).error
+    with pytest.raises(PlatformError, match=r"odd\.jsonl"):
+        platform.data_preview("dataset/odd.jsonl")
