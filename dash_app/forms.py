@@ -95,14 +95,20 @@ def groups(
                 for f in inside
                 if f.name in shown
             )
-            body.append(_fold(group, folded, changed, t))
+            body.append(_fold(group, folded, advanced_counts(types, chosen)[group], changed, t))
         cards.append(card(t(f"group.{group}"), body, hint=t(f"group.{group}.hint"), id=f"group-{group}"))
     return cards
 
 
-def _fold(group: str, entries: list[Any], is_open: bool, t: Texts) -> html.Details:
-    count = html.Span(t("group.advanced_count", count=len(entries)), className="quiet")
-    summary = html.Summary([icon("chevron-right"), t("group.advanced"), count])
+def advanced_counts(types: Types, chosen: str) -> dict[str, int]:
+    """How many settings of a type each card folds away."""
+    folded = [field.group for field in type_fields(types, chosen).values() if field.advanced]
+    return {group: folded.count(group) for group in GROUPS}
+
+
+def _fold(group: str, entries: list[Any], count: int, is_open: bool, t: Texts) -> html.Details:
+    shown = html.Span(t("group.advanced_count", count=count), className="quiet", id=f"count-{group}")
+    summary = html.Summary([icon("chevron-right"), t("group.advanced"), shown])
     return html.Details([summary, html.Div(entries, className="fields")], open=is_open, id=f"advanced-{group}")
 
 

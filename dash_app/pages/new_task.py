@@ -107,6 +107,8 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
         shown = forms.type_fields(types, chosen)
         for name in forms.union_fields(types):
             updates[f"entry-{name}"] = {"hidden": name not in shown}
+        for group, count in forms.advanced_counts(types, chosen).items():
+            updates[f"count-{group}"] = {"children": t("group.advanced_count", count=count)}
         updates["pick-data_path"] = {"children": pickers.datasets(platform, types[chosen].data_format, t)}
         updates["form-type"] = {"data": chosen}
     elif form["trigger"] == "preset" and form["preset"]:

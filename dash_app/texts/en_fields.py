@@ -31,7 +31,7 @@ LABELS: dict[str, str] = {
     "learning_rate": "Learning rate",
     "tag_weight": "Weight of the tags",
     "tag_weighting": "What counts as a tag",
-    "alpha": "Share of the data",
+    "alpha": "Share of the data in the loss",
     "temperature": "Temperature",
     "warmup_steps": "Warm-up steps",
     "weight_decay": "Weight decay",

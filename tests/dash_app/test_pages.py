@@ -66,6 +66,16 @@ def test_weights_are_picked_for_the_student_and_for_the_teacher(platform: FakePl
     assert any(value.endswith(".pth") for value in picks["from_teacher_weight"])
 
 
+@pytest.mark.parametrize("type_name", TRAINING_TYPES)
+def test_the_settings_that_a_card_folds_away_are_counted(platform: FakePlatform, type_name: str) -> None:
+    parts = by_id(new_task.layout(platform, {"type": type_name}, texts("en")))  # type: ignore[arg-type]
+    for group in forms.GROUPS:
+        fold = by_id(parts[f"advanced-{group}"])
+        shown = [c for name, c in fold.items() if name.startswith("entry-") and not c.hidden]
+        assert text_of(parts[f"count-{group}"]) == f"{len(shown)} more"
+        assert shown
+
+
 def test_without_any_model_the_teacher_s_list_says_so(platform: FakePlatform) -> None:
     platform.versions, platform.files = [], []
     page = new_task.layout(platform, {"type": "distill"}, texts("en"))  # type: ignore[arg-type]
