@@ -20,9 +20,9 @@ _INTRO = """\
 
 Made from the code by `make docs`; do not edit by hand.
 
-Every setting has one definition, in `trainer/configs.py`. The form in the browser, the options of `minimind submit` and
-`python -m trainer`, the checks and the params in MLflow all come from it. MiniMind's own option names work, with `_` or
-with `-`.
+Every setting has one definition, in `trainer/configs.py` or, if all types share it, in `trainer/shared_config.py`. The
+form in the browser, the options of `minimind submit` and `python -m trainer`, the checks and the params in MLflow all
+come from it. MiniMind's own option names work, with `_` or with `-`.
 """
 
 

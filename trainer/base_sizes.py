@@ -11,6 +11,8 @@ from typing import Any
 from trainer.errors import Problem
 from trainer.rope import is_yarn
 
+ADAPTER_CONFIG = "adapter_config.json"
+"""The file that tells a folder of adapters (PEFT's layout) from one of whole weights."""
 _ARCHITECTURES = {"qwen3": "v3", "qwen3_moe": "v3", "llama": "v2"}
 _NAMES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
 
@@ -48,6 +50,18 @@ def sidecar(weight: Path) -> Path:
 def tokenizer_of(weight: Path) -> str:
     """Hash of the tokenizer that a MiniMind weight file was trained with; "" if nobody has noted it."""
     return _read(sidecar(weight)).get("tokenizer", "")
+
+
+def is_adapter(base: Path) -> bool:
+    """Whether base weights are adapters, which are nothing without the base that they were trained on."""
+    if base.is_dir():
+        return (base / ADAPTER_CONFIG).is_file()
+    return "adapter_of" in _read(sidecar(base))
+
+
+def adapter_record(weight: Path) -> dict[str, Any]:
+    """What the description beside a MiniMind LoRA file notes of its base; empty if there is none."""
+    return _read(sidecar(weight)).get("adapter_of", {})
 
 
 def _of_folder(config: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from trainer.errors import DivergedError
 from trainer.experts import use_grouped_experts
 from trainer.losses import Objective, next_token_loss
 from trainer.model_files import ModelFiles, WholeModel
-from trainer.models import parameter_count
+from trainer.models import parameter_count, trainable_count
 from trainer.names import Metric, Outcome, Tag
 from trainer.optim import learning_rate, make_optimizer
 from trainer.session import Session
@@ -103,8 +103,11 @@ class Loop:
             parameters / 1e6,
             self.device,
         )
+        trainable = trainable_count(self.model)
+        if trainable != parameters:
+            log.info("%d of %d parameters are trained (%.2f %%).", trainable, parameters, 100 * trainable / parameters)
         self.session.begin(total, self.config.epochs, parameters, str(self.device), self.step)
-        self.session.spool.write("tags", values={Tag.PARAMETERS: str(parameters)})
+        self.session.spool.write("tags", values={Tag.PARAMETERS: str(parameters)} | self.files.tags(self.model))
         self.model.train()
         with SystemSampler(self.session, self.device):
             self.window.restart_clock()
@@ -227,7 +230,9 @@ class Loop:
         if peak is None or self.model.config.model_type not in ("qwen2", "qwen3", "qwen3_moe", "llama"):
             return None
         length = round(self.rows.report.tokens / max(1, self.rows.report.rows))
-        return flops_per_token(sizes_of_folder(self.model.config.to_dict()), length) / peak
+        # A third of the work is the gradients of the weights, which frozen ones do not need.
+        work = (2 + trainable_count(self.model) / parameter_count(self.model)) / 3
+        return work * flops_per_token(sizes_of_folder(self.model.config.to_dict()), length) / peak
 
     def _log_line(self, values: dict[str, float]) -> None:
         """At most one line a second, so that a fast run does not fill the disk."""
@@ -318,7 +323,7 @@ class Loop:
             Tag.PARAMETERS: str(parameter_count(self.model)),
             Tag.BASE: self.config.from_weight,
             Tag.DATASET_SHA256: self.rows.report.sha256,
-        }
+        } | self.files.tags(self.model)
         if eval_loss is not None:
             tags[Tag.EVAL_LOSS] = f"{eval_loss:.6g}"
         self.session.spool.write(

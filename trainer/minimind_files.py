@@ -142,11 +142,16 @@ def write_pth(state: State, path: Path) -> None:
         state: tensors by the names of transformers' classes.
         path: the file, in the MiniMind form `{prefix}_{hidden}{_moe}.pth`.
     """
+    write_tensors(from_transformers(state), path)
+
+
+def write_tensors(state: State, path: Path) -> None:
+    """Write tensors under the names that they have, as safely as `write_pth`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            torch.save(from_transformers(state), file)
+            torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

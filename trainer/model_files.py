@@ -9,10 +9,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trainer.errors import BaseModelError
 from trainer.minimind_files import to_transformers
 from trainer.models import save_folder
+from trainer.names import Tag
 
 
 class ModelFiles(Protocol):
     """The part of a checkpoint that a training type writes of its model."""
+
+    def tags(self, model: PreTrainedModel) -> dict[Tag, str]:
+        """What a registered version tells of it, beside what all versions tell."""
+        ...
 
     def save(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         """Write it into a checkpoint folder."""
@@ -29,6 +34,10 @@ class ModelFiles(Protocol):
 
 class WholeModel:
     """All weights: the checkpoint can be used as a model by itself."""
+
+    def tags(self, model: PreTrainedModel) -> dict[Tag, str]:  # noqa: ARG002 - part of the interface
+        """Nothing more."""
+        return {}
 
     def save(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         """Write a Hugging Face folder."""

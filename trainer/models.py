@@ -1,13 +1,12 @@
 """Models, all of transformers' own classes: MiniMind v3 is Qwen3, its mixture of experts Qwen3-MoE, v2 is Llama.
 
-base = resolve_base(config)                 # where the weights come from
-model = build_model(config, tokenizer, base)
+model = new_model(model_config(config, 6400))
+model = load_pth(Path("out/full_sft_768.pth"))
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import LlamaConfig, PreTrainedModel, PreTrainedTokenizerBase, Qwen3Config, Qwen3MoeConfig
@@ -15,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from trainer.configs import MAX_POSITIONS, TrainConfig
 from trainer.errors import BaseModelError
+from trainer.lora_files import is_lora
 from trainer.minimind_files import Sizes, State, infer_sizes, read_pth, to_transformers
 from trainer.rope import ROPE_THETA, is_yarn, rope_parameters
 
@@ -22,75 +22,6 @@ transformers_logging.disable_progress_bar()  # a bar has no place in a log file
 
 ROUTER_AUX_LOSS_COEF = 5e-4
 """Weight of the load-balancing loss of v3's mixture of experts (contract section 1)."""
-
-
-@dataclass(frozen=True)
-class Base:
-    """Where the first weights come from."""
-
-    kind: Literal["none", "pth", "folder"]
-    path: Path | None = None
-
-    @property
-    def tokenizer_folder(self) -> Path | None:
-        """The folder whose tokenizer belongs to these weights, if they bring one."""
-        return self.path if self.kind == "folder" else None
-
-
-def resolve_base(config: TrainConfig, home: Path) -> Base:
-    """Find the weights that `from_weight` names.
-
-    Args:
-        config: the settings.
-        home: folder that relative paths start from.
-
-    Raises:
-        BaseModelError: there are none; the message says where they were looked for.
-    """
-    return find_base(config.from_weight, config.hidden_size, config.use_moe, config.save_dir, home)
-
-
-def find_base(name: str, width: int, moe: bool, save_dir: str, home: Path, option: str = "from_weight") -> Base:
-    """Find weights by any of their names.
-
-    Args:
-        name: none, a registered model, a folder, a file, or a MiniMind prefix.
-        width: of a model that is named by a prefix.
-        moe: whether a model that is named by a prefix is a mixture of experts.
-        save_dir: folder of MiniMind weight files.
-        home: folder that relative paths start from.
-        option: the setting that names them, for the message.
-
-    Raises:
-        BaseModelError: there are none; the message says where they were looked for.
-    """
-    name = name.strip()
-    if name in ("", "none"):
-        return Base("none")
-    if name.startswith("models:/"):
-        from trainer.registry import local_version
-
-        return Base("folder", local_version(name, _absolute(save_dir, home)))
-    path = _absolute(name, home)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise BaseModelError(f"{path} is not a Hugging Face model folder: it has no config.json.")
-        return Base("folder", path)
-    if path.is_file():
-        return Base("pth", path)
-    prefixed = _absolute(save_dir, home) / f"{name}_{width}{'_moe' if moe else ''}.pth"
-    if prefixed.is_file():
-        return Base("pth", prefixed)
-    raise BaseModelError(
-        f"No weights for --{option} {name}: there is neither {path} nor {prefixed}.",
-        "Train that stage first, or choose a registered model"
-        + (", or set from_weight to none to start from scratch." if option == "from_weight" else "."),
-    )
-
-
-def _absolute(name: str, home: Path) -> Path:
-    path = Path(name).expanduser()
-    return path if path.is_absolute() else home / path
 
 
 def model_config(config: TrainConfig, vocab_size: int, tokenizer: PreTrainedTokenizerBase | None = None) -> Any:
@@ -143,22 +74,6 @@ def _config_of(
     return Qwen3Config(**common, rms_norm_eps=1e-6)
 
 
-def build_model(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, base: Base) -> PreTrainedModel:
-    """The model to train, in float32 on the CPU: fresh with `config.seed`, or with the weights of `base`.
-
-    Raises:
-        BaseModelError: the weights do not fit the settings or the tokenizer.
-    """
-    if base.kind == "folder" and base.path is not None:
-        model = load_folder(base.path, yarn=config.inference_rope_scaling)
-        _check_vocabulary(model.get_input_embeddings().num_embeddings, tokenizer, base.path)  # type: ignore[arg-type]
-        return model
-    if base.kind == "pth" and base.path is not None:
-        return _from_pth(config, tokenizer, base.path)
-    torch.manual_seed(config.seed)
-    return _new(model_config(config, len(tokenizer), tokenizer))
-
-
 def load_folder(path: Path, yarn: bool | None = None) -> PreTrainedModel:
     """A causal language model from a Hugging Face folder, in float32. Never runs code from the folder.
 
@@ -193,53 +108,32 @@ def _set_yarn(config: Any, yarn: bool, path: Path) -> None:
     config.rope_parameters = rope_parameters(yarn)
 
 
-def load_pth(path: Path, heads: int = 8, experts_per_token: int = 1, yarn: bool = False) -> PreTrainedModel:
-    """A model from a MiniMind weight file alone; the sizes come from its shapes, `heads` only matters for v2."""
+def load_pth(
+    path: Path,
+    heads: int = 8,
+    experts_per_token: int = 1,
+    yarn: bool = False,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> PreTrainedModel:
+    """A model from a MiniMind weight file; the sizes come from its shapes, `heads` only matters for v2.
+
+    Raises:
+        BaseModelError: it cannot be read, or holds adapters, which are no model by themselves.
+    """
     state = read_pth(path)
-    sizes = infer_sizes(state, heads)
-    model = _new(_config_of(sizes, experts_per_token, None, yarn))
-    _load_state(model, to_transformers(state), path)
-    return model
-
-
-def _from_pth(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, path: Path) -> PreTrainedModel:
-    state = read_pth(path)
-    sizes = infer_sizes(state, config.num_attention_heads)
-    _check_vocabulary(sizes.vocab_size, tokenizer, path)
-    _check_sizes(config, sizes, path)
-    model = _new(_config_of(sizes, config.num_experts_per_tok, tokenizer, config.inference_rope_scaling))
-    _load_state(model, to_transformers(state), path)
-    return model
-
-
-def _check_sizes(config: TrainConfig, sizes: Sizes, path: Path) -> None:
-    """A weight file of other sizes than asked for is refused: MiniMind would load what fits in silence."""
-    asked = {
-        "architecture": config.architecture,
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": config.num_hidden_layers,
-        "num_attention_heads": config.num_attention_heads,
-        "num_key_value_heads": config.num_key_value_heads,
-        "intermediate_size": config.feed_forward_size,
-        "num_experts": config.num_experts if config.use_moe else 0,
-    }
-    different = {name: getattr(sizes, name) for name, value in asked.items() if getattr(sizes, name) != value}
-    if different:
-        has = ", ".join(f"{name} {value}" for name, value in different.items())
-        wants = ", ".join(f"{name} {asked[name]}" for name in different)
-        raise BaseModelError(f"{path} has {has}, but the settings say {wants}.", f"Set {has}, or choose another base.")
-
-
-def _check_vocabulary(rows: int, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
-    # Some models round their embedding up, so that it may be larger than the tokenizer, but never smaller.
-    if rows < len(tokenizer) or (rows != len(tokenizer) and rows - len(tokenizer) >= 1024):
+    if is_lora(state):
         raise BaseModelError(
-            f"{path} has {rows} token embeddings, but the tokenizer has {len(tokenizer)} entries.",
-            "A weight is only valid with its own tokenizer: name that folder in tokenizer_path.",
+            f"{path} is a MiniMind LoRA file, which is nothing without its base.",
+            f"Merge it into that first: minimind merge --base BASE --lora {path} --out FOLDER.",
         )
+    sizes = infer_sizes(state, heads)
+    model = new_model(_config_of(sizes, experts_per_token, tokenizer, yarn))
+    _load_state(model, to_transformers(state), path)
+    return model
 
 
-def _new(config: Any) -> PreTrainedModel:
+def new_model(config: Any) -> PreTrainedModel:
+    """A model with random weights, in float32."""
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -279,6 +173,11 @@ def is_minimind(config: Any) -> bool:
 def parameter_count(model: torch.nn.Module) -> int:
     """Number of weights; tied ones count once."""
     return sum(p.numel() for p in {id(p): p for p in model.parameters()}.values())
+
+
+def trainable_count(model: torch.nn.Module) -> int:
+    """Number of the weights that training changes."""
+    return sum(p.numel() for p in {id(p): p for p in model.parameters() if p.requires_grad}.values())
 
 
 def save_folder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

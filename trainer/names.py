@@ -46,6 +46,10 @@ class Tag(StrEnum):
     BYTES = "minimind.bytes"
     SHA256 = "minimind.sha256"
     PARAMETERS = "minimind.parameters"
+    TRAINABLE = "minimind.trainable_parameters"
+    """Of a training that leaves part of the weights as they are."""
+    LORA_RANK = "minimind.lora_rank"
+    BASE_SHA256 = "minimind.base_sha256"
     TASK_NAME = "minimind.task_name"
 
 

@@ -101,6 +101,23 @@ def flops_per_token(sizes: ModelSizes, length: int) -> float:
     return 6.0 * (active_parameters(sizes) - embedding) + attention
 
 
+def adapter_parameters(sizes: ModelSizes, rank: int, targets: list[str]) -> int:
+    """Parameters of low-rank adapters beside some linear layers.
+
+    Args:
+        sizes: of the base.
+        rank: inner width of the adapters.
+        targets: ends of the layers' names; empty for all linear layers. Experts have none of their own.
+    """
+    hidden, inner = sizes.hidden_size, sizes.intermediate_size
+    query, key = sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim
+    layers = {"q_proj": (hidden, query), "k_proj": (hidden, key), "v_proj": (hidden, key), "o_proj": (query, hidden)}
+    if not sizes.experts:
+        layers |= {"gate_proj": (hidden, inner), "up_proj": (hidden, inner), "down_proj": (inner, hidden)}
+    chosen = [shape for name, shape in layers.items() if not targets or name in targets]
+    return sizes.layers * rank * sum(wide + high for wide, high in chosen)
+
+
 def checkpoint_bytes(count: int) -> int:
     """Disk that one checkpoint of so many parameters takes."""
     return BYTES_PER_PARAMETER * count + CHECKPOINT_EXTRA_BYTES

@@ -7,17 +7,20 @@ outcome = Loop(config, session, *parts).run()
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel
 
-from trainer.base_sizes import sidecar, size_problems, tokenizer_of
-from trainer.checkpoints import Checkpoints
+from trainer.adapter_bases import read_record
+from trainer.base_sizes import sidecar, size_problems
+from trainer.bases import Base, build_model, check_pth_tokenizer, recorded_base, resolve_base
+from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.configs import TrainConfig
 from trainer.data import Rows, load_rows
 from trainer.errors import BaseModelError, SettingsError
 from trainer.minimind_files import write_pth
-from trainer.models import Base, build_model, is_minimind, resolve_base
+from trainer.models import is_minimind
 from trainer.rope import is_yarn
 from trainer.session import Session, write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
@@ -37,6 +40,7 @@ class Parts:
     eval_rows: Rows | None
     resumed: bool
     """Whether there is a checkpoint to go on from."""
+    base: Base
 
 
 def prepare(config: TrainConfig, session: Session) -> Parts:
@@ -46,12 +50,21 @@ def prepare(config: TrainConfig, session: Session) -> Parts:
         TrainerError: settings, data or base weights that cannot work, before anything is trained.
     """
     newest = Checkpoints(session.task_dir, config.keep_checkpoints).newest_good()
-    # A resume takes its model from the checkpoint: the base may be gone by then.
-    base = Base("folder", newest.path) if newest else resolve_base(config, session.home)
+    base = _base(newest, config, session)
     tokenizer = _tokenizer(config, base, session.home)
     rows = _load(config.data_path, config, tokenizer, session)
     rows, eval_rows = _split(config, tokenizer, rows, session)
-    return Parts(build_model(config, tokenizer, base), tokenizer, rows, eval_rows, newest is not None)
+    return Parts(build_model(config, tokenizer, base), tokenizer, rows, eval_rows, newest is not None, base)
+
+
+def _base(newest: Checkpoint | None, config: TrainConfig, session: Session) -> Base:
+    """A resume takes its model from the checkpoint: the base may be gone by then. Adapters need theirs still."""
+    if newest is None:
+        return resolve_base(config, session.home)
+    record = read_record(newest.path)
+    if record is None:
+        return Base("folder", newest.path)
+    return recorded_base(record, newest.path, session.task_dir.parent)
 
 
 def _tokenizer(config: TrainConfig, base: Base, home: Path) -> ChatTokenizer:
@@ -70,23 +83,8 @@ def _tokenizer(config: TrainConfig, base: Base, home: Path) -> ChatTokenizer:
         return own
     tokenizer = load_tokenizer(named)
     if base.kind == "pth" and base.path is not None:
-        _check_pth_tokenizer(base.path, tokenizer, named)
+        check_pth_tokenizer(base.path, tokenizer, named, "tokenizer_path")
     return tokenizer
-
-
-def _check_pth_tokenizer(path: Path, tokenizer: ChatTokenizer, named: str | None) -> None:
-    known = tokenizer_of(path)
-    if known and known != tokenizer_hash(tokenizer):
-        raise BaseModelError(
-            f"{path} was trained with another tokenizer than {named or 'the one that ships with MiniMind Platform'}.",
-            "Name the folder of its tokenizer in tokenizer_path.",
-        )
-    if not known and not named:
-        raise BaseModelError(
-            f"{path} does not tell which tokenizer it was trained with.",
-            "Name the folder of its tokenizer in tokenizer_path; for MiniMind's released weights that is MiniMind's "
-            "own folder `model`.",
-        )
 
 
 def _load(path: str, config: TrainConfig, tokenizer: ChatTokenizer, session: Session) -> Rows:
@@ -139,10 +137,23 @@ def export_minimind(config: TrainConfig, session: Session, parts: Parts) -> None
     if not is_minimind(sizes):
         log.info("No MiniMind file: %s is not of the MiniMind family.", type(model).__name__)
         return
-    moe = "_moe" if sizes.model_type == "qwen3_moe" else ""
-    path = session.task_dir.parent / f"{config.save_weight}_{sizes.hidden_size}{moe}.pth"
+    path = minimind_path(config, session, sizes)
     write_pth(model.state_dict(), path)
-    about = {
+    write_json(sidecar(path), describe(config, session, parts))
+    log.info("Weights written to %s.", path)
+
+
+def minimind_path(config: TrainConfig, session: Session, sizes: Any) -> Path:
+    """`out/{save_weight}_{hidden}{_moe}.pth`."""
+    moe = "_moe" if sizes.model_type == "qwen3_moe" else ""
+    return session.task_dir.parent / f"{config.save_weight}_{sizes.hidden_size}{moe}.pth"
+
+
+def describe(config: TrainConfig, session: Session, parts: Parts) -> dict[str, Any]:
+    """What is written beside a MiniMind file, which itself tells neither sizes nor tokenizer."""
+    sizes = parts.model.config
+    moe = sizes.model_type == "qwen3_moe"
+    return {
         "task": session.run_id,
         "step": session.step,
         "type": config.type,
@@ -154,10 +165,8 @@ def export_minimind(config: TrainConfig, session: Session, parts: Parts) -> None
             "num_attention_heads": sizes.num_attention_heads,
             "num_key_value_heads": sizes.num_key_value_heads,
             "intermediate_size": sizes.moe_intermediate_size if moe else sizes.intermediate_size,
-            "use_moe": bool(moe),
+            "use_moe": moe,
         }
         | ({"inference_rope_scaling": True} if is_yarn(sizes.to_dict()) else {})
         | ({"num_experts": sizes.num_experts, "num_experts_per_tok": sizes.num_experts_per_tok} if moe else {}),
     }
-    write_json(sidecar(path), about)
-    log.info("Weights written to %s.", path)

@@ -4,17 +4,17 @@ teacher = load_teacher(config, tokenizer, session.home)
 keep_teacher(session.task_dir, config.from_teacher_weight, teacher, resumed=False)
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
 
-from trainer.base_sizes import base_sizes, tokenizer_of
+from trainer.adapter_bases import fingerprint
+from trainer.base_sizes import tokenizer_of
+from trainer.bases import Base, find_base, load_base
 from trainer.configs import DistillConfig
 from trainer.errors import BaseModelError
-from trainer.models import Base, find_base, load_folder, load_pth
 from trainer.names import TaskFile
 from trainer.session import write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
@@ -45,7 +45,7 @@ def load_teacher(
     path = base.path
     assert path is not None  # the settings say that there is a teacher
     _check_tokenizer(base, path, tokenizer, named=bool(config.tokenizer_path))
-    teacher = load_folder(path) if base.kind == "folder" else _of_pth(path)
+    teacher = load_base(base, tokenizer)
     _check_sizes(config, teacher, student, path)
     return teacher.eval().requires_grad_(False)
 
@@ -66,20 +66,6 @@ def keep_teacher(task_dir: Path, name: str, teacher: torch.nn.Module, resumed: b
             )
     else:
         write_json(file, {"from_teacher_weight": name, "sha256": now})
-
-
-def fingerprint(model: torch.nn.Module) -> str:
-    """SHA-256 over all weights of a model on the CPU, the same wherever and in whatever form they are stored."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def _of_pth(path: Path) -> PreTrainedModel:
-    sizes = base_sizes(path)
-    return load_pth(path, sizes.get("num_attention_heads", 8), sizes.get("num_experts_per_tok", 1))
 
 
 def _check_tokenizer(base: Base, path: Path, tokenizer: ChatTokenizer, named: bool) -> None:

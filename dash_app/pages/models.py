@@ -92,7 +92,7 @@ def version_row(version: "ModelVersion", t: Texts, task_name: str | None = None)
     base = f"models:/{version.name}/{version.version}"
     cells: list[tuple[str, Any, str]] = [
         ("version", [html.Span([html.Strong(version.name), f" / {version.version}"], className="name"), *tags], "main"),
-        ("type", t.title(version.type), ""),
+        ("type", [t.title(version.type), _base(version, t)], ""),
         ("step", formats.whole(version.step), "number"),
         ("loss", formats.loss(version.loss), "number"),
         ("eval_loss", formats.loss(version.eval_loss), "number"),
@@ -102,6 +102,14 @@ def version_row(version: "ModelVersion", t: Texts, task_name: str | None = None)
         cells.append(("task", dcc.Link(task_name or version.task_id[:8], href=f"/tasks/{version.task_id}"), ""))
     cells += [("time", moment(version.created_at), ""), ("actions", _actions(title, path, base, t), "actions")]
     return _row(cells, t)
+
+
+def _base(version: "ModelVersion", t: Texts) -> Any:
+    """Adapters are nothing without their base, so it is told beside them."""
+    if not version.lora_rank:
+        return None
+    name = version.base.rpartition("/")[2] if version.base.startswith("/") else version.base.removeprefix("models:/")
+    return html.Div(t("models.adapter_of", base=name), className="quiet", title=version.base)
 
 
 def table(columns: list[str], rows: Iterable[html.Tr]) -> html.Div:
@@ -124,6 +132,7 @@ def _weight_row(file: "WeightFile", t: Texts) -> html.Tr:
     name = [
         html.Span(html.Strong(file.name), className="name"),
         html.Span(t("models.moe"), className="tag") if file.moe else None,
+        html.Span("LoRA", className="tag") if file.lora else None,
     ]
     cells = [
         ("file", name, "main"),

@@ -158,6 +158,7 @@ def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
         return [html.P(t("new.plan_wait"), className="quiet")]
     rows = (
         ("parameters", formats.short(preflight.parameters)),
+        *([("trainable", formats.short(preflight.trainable))] if preflight.trainable else []),
         ("rows", formats.whole(preflight.rows)),
         ("tokens", formats.short(preflight.tokens)),
         ("steps", formats.whole(preflight.steps)),

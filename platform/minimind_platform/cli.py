@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from minimind_platform.service import Platform
@@ -66,8 +66,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     shared.add_argument("--home", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, text: str, run: Callable[..., int]) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, parents=[shared], allow_abbrev=False)
+    def command(name: str, text: str, run: Callable[..., int], **more: Any) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, parents=[shared], allow_abbrev=False, **more)
         added.set_defaults(run=run)
         return added
 
@@ -139,6 +139,8 @@ def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
         tool = command(name, text, _tool)
         tool.add_argument("words", nargs=argparse.REMAINDER, help="what to do")
         tool.set_defaults(tool=name)
+    merge = "Merge LoRA adapters into their base: `merge --lora ADAPTERS --out FOLDER`; `merge --help` tells more."
+    command("merge", merge, _merge, add_help=False).set_defaults(takes_rest=True)
 
 
 def _up(arguments: argparse.Namespace, _platform: "Platform | None") -> int:
@@ -162,6 +164,20 @@ def _tool(arguments: argparse.Namespace, _platform: "Platform | None") -> int:
     words = ["tokenizer", *arguments.words] if arguments.tool == "tokenizer" else arguments.words
     home = {"MINIMIND_HOME": arguments.home} if arguments.home else {}
     return subprocess.call([sys.executable, "-m", "trainer.data_cli", *words], env=os.environ | home)
+
+
+def _merge(arguments: argparse.Namespace, _platform: "Platform | None") -> int:
+    """The trainer's own command, in a process of its own; it finds registered models by what is set here."""
+    import subprocess
+
+    from minimind_platform.home import as_running
+    from minimind_platform.settings import Settings
+
+    settings = as_running(Settings.load(home=arguments.home))
+    found = {"MINIMIND_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking}
+    return subprocess.call(
+        [sys.executable, "-m", "trainer.weights_cli", "merge", *arguments.rest], env=os.environ | found
+    )
 
 
 if __name__ == "__main__":

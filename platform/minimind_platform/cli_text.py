@@ -19,8 +19,9 @@ MODEL_HEADS = ("MODEL", "TYPE", "STEP", "LOSS", "EVAL", "SIZE", "TASK", "CREATED
 def takes(preflight: Preflight) -> str:
     """What a training will take, in a sentence."""
     source = f"as task {preflight.estimated_from[:SHORT]}" if preflight.estimated_from else "a rough guess"
+    trained = f" ({tables.amount(preflight.trainable)} of them trained)" if preflight.trainable else ""
     return (
-        f"{tables.amount(preflight.parameters)} parameters, {preflight.rows:,} rows, "
+        f"{tables.amount(preflight.parameters)} parameters{trained}, {preflight.rows:,} rows, "
         f"{tables.amount(preflight.tokens)} tokens a pass, {preflight.steps:,} steps, "
         f"about {tables.duration(preflight.seconds)} ({source}), {tables.size(preflight.disk_bytes)} of disk."
     )
@@ -85,7 +86,7 @@ def model_row(version: ModelVersion) -> list[str]:
     """A version as a line of a list."""
     return [
         f"models:/{version.name}/{version.version}",
-        version.type,
+        f"{version.type} on {version.base}" if version.lora_rank else version.type,
         str(version.step),
         tables.number(version.loss),
         tables.number(version.eval_loss),

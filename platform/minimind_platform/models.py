@@ -106,6 +106,8 @@ def _version(row: dict[str, Any], aliases: list[str]) -> ModelVersion:
         aliases=aliases,
         parameters=_whole(tags.get(Tag.PARAMETERS)),
         sha256=tags.get(Tag.SHA256, ""),
+        base=tags.get(Tag.BASE, ""),
+        lora_rank=_whole(tags.get(Tag.LORA_RANK)),
     )
 
 

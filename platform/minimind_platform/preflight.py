@@ -19,12 +19,13 @@ from minimind_platform.row_samples import RowSample
 from minimind_platform.tasks import Task
 from minimind_platform.views import Preflight
 from trainer.base_sizes import base_sizes
-from trainer.configs import DistillConfig, TrainConfig, parse_config
+from trainer.configs import DistillConfig, LoRAConfig, TrainConfig, parse_config
 from trainer.errors import SettingsError
 from trainer.sizes import (
     VOCAB_SIZE,
     ModelSizes,
     active_parameters,
+    adapter_parameters,
     checkpoint_bytes,
     flops_per_token,
     parameters,
@@ -94,17 +95,21 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
     a_step = config.batch_size * config.accumulation_steps
     all_steps = max(1, math.ceil(rows / a_step)) * config.epochs
     steps = min(all_steps, config.max_steps) if config.max_steps else all_steps
+    trainable = (
+        adapter_parameters(plan.sizes, config.lora_rank, config.lora_targets) if isinstance(config, LoRAConfig) else 0
+    )
     speed, source = _speed(plan, tasks)
     trained = tokens * (1 - held_out) * config.epochs * steps / all_steps
     return Preflight(
-        parameters=count,
+        parameters=count + trainable,
         rows=plan.sample.rows,
         tokens=tokens,
         steps=steps,
         seconds=START_SECONDS + trained / speed,
-        disk_bytes=(config.keep_checkpoints + 1) * checkpoint_bytes(count),
+        disk_bytes=(config.keep_checkpoints + 1) * checkpoint_bytes(trainable or count),
         tokens_per_second=speed,
         estimated_from=source,
+        trainable=trainable,
     )
 
 

@@ -30,6 +30,8 @@ class Preflight:
     tokens_per_second: float
     estimated_from: str
     """The task whose speed was taken, or "" for a rule of thumb."""
+    trainable: int = 0
+    """Of these parameters those that are trained; 0 for all."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ class ModelVersion:
     aliases: list[str]
     parameters: int
     sha256: str
+    base: str = ""
+    """What the training started from, as its settings name it."""
+    lora_rank: int = 0
+    """Of adapters, which need their base; 0 for a model of its own."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,8 @@ class WeightFile:
     hidden_size: int | None
     """As its name or config tells; None if it does not."""
     moe: bool
+    lora: bool = False
+    """Whether it holds adapters, which need their base."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from minimind_platform.models import Models
 from minimind_platform.paths import Paths
 from minimind_platform.settings import Settings
 from minimind_platform.views import WeightFile
+from trainer.base_sizes import is_adapter
 from trainer.hub_files import HUB_FOLDER
 
 MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d{1,9})|@(?P<alias>[A-Za-z0-9._-]+))$")
@@ -131,6 +132,7 @@ def _weight_file(path: Path, out: Path) -> WeightFile:
         modified_at=status.st_mtime,
         hidden_size=int(match["hidden"]) if match else None,
         moe=bool(match and match["moe"]),
+        lora=is_adapter(path),
     )
 
 

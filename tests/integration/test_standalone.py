@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from trainer.bases import resolve_base
 from trainer.configs import parse_config
 from trainer.errors import BaseModelError
-from trainer.models import resolve_base
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
 VALUES = SIZES | {

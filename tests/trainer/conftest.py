@@ -102,7 +102,14 @@ def make_loop(tmp_path: Path, make_config: Callable[..., TrainConfig], rows: Lis
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     sessions: list[Session] = []
 
-    def make(name: str = "task", data: ListRows | None = None, held_out: ListRows | None = None, **values: Any) -> Any:
+    def make(
+        name: str = "task",
+        data: ListRows | None = None,
+        held_out: ListRows | None = None,
+        adapt: Callable[[Any, Any], Any] = lambda _config, _model: None,
+        **values: Any,
+    ) -> Any:
+        """`adapt` may change the model, and returns what its checkpoints hold."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -113,7 +120,8 @@ def make_loop(tmp_path: Path, make_config: Callable[..., TrainConfig], rows: Lis
         sessions.append(session)
         torch.manual_seed(config.seed)
         model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
-        return Loop(config, session, model, NoTokenizer(), data or rows, held_out)  # type: ignore[arg-type]
+        files = adapt(config, model)
+        return Loop(config, session, model, NoTokenizer(), data or rows, held_out, files=files)  # type: ignore[arg-type]
 
     yield make
     for session in sessions:

@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from trainer.bases import Base, build_model
 from trainer.configs import parse_config
 from trainer.errors import BaseModelError
 from trainer.minimind_files import from_transformers, infer_sizes, read_pth, to_transformers, write_pth
-from trainer.models import Base, build_model, is_minimind, load_folder, load_pth, parameter_count, save_folder
+from trainer.models import is_minimind, load_folder, load_pth, parameter_count, save_folder
 from trainer.rope import YARN, is_yarn
 from trainer.tokenization import load_tokenizer
 

@@ -1,0 +1,381 @@
+"""Adapters: MiniMind's own figures, PEFT's, and a base that stays as it is."""
+
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from trainer.adapter_bases import BaseRecord, fingerprint, sizes_of
+from trainer.adapters import AdapterFiles, add_adapters, lora_layers, merge_adapters, square_layers
+from trainer.base_sizes import base_sizes, sidecar
+from trainer.bases import base_at, build_model, load_base
+from trainer.checkpoints import Checkpoints
+from trainer.configs import LoRAConfig, parse_config
+from trainer.errors import BaseModelError, SettingsError
+from trainer.lora_files import RANKS, is_lora, lora_state, merge_lora
+from trainer.minimind_files import read_pth
+from trainer.models import load_folder, load_pth, parameter_count, trainable_count
+from trainer.names import Outcome
+from trainer.session import Session
+from trainer.tokenization import load_tokenizer
+from trainer.weights_cli import main
+
+Make = Callable[..., Any]
+Series = Callable[..., dict[int, float]]
+LORA = {"type_name": "lora", "from_weight": "base", "lora_rank": 4, "learning_rate": 3e-2}
+FILES = {"v3-dense": ("full_sft_64.pth", "lora_test_64.pth", 8), "v2-dense": ("full_sft_32.pth", "lora_test_32.pth", 4)}
+
+
+def adapted(config: LoRAConfig, model: Any) -> AdapterFiles:
+    record = BaseRecord("base", "/base", fingerprint(model), "", sizes_of(model))
+    add_adapters(model, config)
+    return AdapterFiles(config, record)
+
+
+@pytest.fixture
+def make_lora(make_loop: Make) -> Make:
+    return lambda name="task", **values: make_loop(name, adapt=adapted, **(LORA | values))
+
+
+# MiniMind's files -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_logits_with_a_minimind_lora_file_equal_minimind(minimind: Path, name: str) -> None:
+    weights, lora, heads = FILES[name]
+    folder, model = minimind / name, load_pth(minimind / name / weights, heads)
+    model = merge_lora(model, read_pth(folder / lora), folder / lora).eval()
+    reference = load_file(folder / "lora_reference.safetensors")
+    with torch.no_grad():
+        logits = model(reference["input_ids"]).logits
+    torch.testing.assert_close(logits[..., reference["vocab_sample"]], reference["logits_sample"], atol=1e-4, rtol=0)
+    plain = load_file(folder / "reference.safetensors")["logits_sample"]
+    assert (reference["logits_sample"] - plain).abs().max() > 0.01, "the adapters would not show in the logits"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_square_layers_are_those_of_minimind(minimind: Path, name: str) -> None:
+    weights, lora, heads = FILES[name]
+    theirs = read_pth(minimind / name / lora)
+    squares = square_layers(load_pth(minimind / name / weights, heads))
+    assert {f"{module}.lora.{part}.weight" for module in squares for part in "AB"} == theirs.keys()
+    pairs = {m: (theirs[f"{m}.lora.A.weight"], theirs[f"{m}.lora.B.weight"]) for m in squares}
+    ours = lora_state(pairs, 1.0, squares, RANKS[name[:2]])
+    assert all(torch.equal(ours[key], theirs[key].half()) for key in theirs)
+
+
+def test_a_lora_file_of_another_base_is_refused(minimind: Path) -> None:
+    model = load_pth(minimind / "v3-dense" / "full_sft_64.pth")
+    path = minimind / "v2-dense" / "lora_test_32.pth"
+    with pytest.raises(BaseModelError, match=r"lora_test_32\.pth does not fit the base: .*32 × 32 there, 64 × 64 here"):
+        merge_lora(model, read_pth(path), path)
+
+
+def test_a_lora_file_is_no_base_by_itself(minimind: Path) -> None:
+    path = minimind / "v3-dense" / "lora_test_64.pth"
+    with pytest.raises(BaseModelError, match=r"lora_test_64\.pth is a MiniMind LoRA file"):
+        load_pth(path)
+    assert is_lora(read_pth(path))
+
+
+# The loop ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"use_moe": True}, {"lora_target_modules": "all-linear"}])
+def test_only_adapters_change(make_lora: Make, series: Series, more: dict[str, Any]) -> None:
+    loop = make_lora(epochs=4, **more)
+    before = {name: p.detach().clone() for name, p in loop.model.named_parameters()}
+    assert trainable_count(loop.model) == sum(p.numel() for g in loop.optimizer.param_groups for p in g["params"])
+    assert loop.run() is Outcome.FINISHED
+    changed = {name for name, p in loop.model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == {name for name in before if ".lora_" in name}
+    losses = series("task")
+    assert min(losses.values()) < losses[1] - 0.05
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 13])
+def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(
+    make_lora: Make, series: Series, rows: Any, stop_at: int
+) -> None:
+    values = {"held_out": rows, "lora_dropout": 0.2, "lora_target_modules": "q_proj,v_proj"}
+    whole = make_lora("whole", **values)
+    whole.run()
+    first = make_lora("parts", **values)
+    update = first._update
+
+    def stopping() -> Any:
+        result = update()
+        first.session.stop_requested = first.step + 1 >= stop_at
+        return result
+
+    first._update = stopping
+    assert first.run() is Outcome.STOPPED
+    second = make_lora("parts", **values)
+    assert second.run() is Outcome.FINISHED
+    assert series("parts") == series("whole")
+    assert series("parts", "eval/loss") == series("whole", "eval/loss")
+    theirs = dict(whole.model.named_parameters())
+    assert all(torch.equal(p, theirs[name]) for name, p in second.model.named_parameters())
+
+
+def test_dropout_is_drawn_by_the_seed(make_lora: Make, series: Series) -> None:
+    for name, seed, dropout in (("a", 1, 0.3), ("b", 1, 0.3), ("c", 1, 0.0)):
+        make_lora(name, seed=seed, lora_dropout=dropout, max_steps=6).run()
+    assert series("a") == series("b") != series("c")
+
+
+@pytest.mark.parametrize("way", [{"packing": False}, {"gradient_checkpointing": True}])
+def test_other_ways_to_compute_change_no_loss(make_lora: Make, series: Series, way: dict[str, bool]) -> None:
+    make_lora("plain", max_steps=8).run()
+    make_lora("other", max_steps=8, **way).run()
+    assert list(series("other").values()) == pytest.approx(list(series("plain").values()), rel=2e-4)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+def test_compiling_changes_no_loss(make_lora: Make, series: Series) -> None:
+    make_lora("plain", max_steps=4).run()
+    make_lora("compiled", max_steps=4, compile=True).run()
+    assert list(series("compiled").values()) == pytest.approx(list(series("plain").values()), rel=2e-4)
+
+
+def test_alpha_scales_what_adapters_add(make_lora: Make, series: Series) -> None:
+    for name, alpha in (("default", 0), ("rank", 4), ("double", 8)):
+        make_lora(name, lora_alpha=alpha, max_steps=6).run()
+    assert series("default") == series("rank") != series("double")
+    assert series("double")[1] == series("rank")[1], "B is 0, so every run begins with the base's own loss"
+
+
+def test_the_first_adapters_are_minimind_s(make_loop: Make) -> None:
+    loop = make_loop(adapt=adapted, type_name="lora", from_weight="base", hidden_size=128, lora_rank=64)
+    for layer in lora_layers(loop.model).values():
+        a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        assert a.std().item() == pytest.approx(0.02, rel=0.1) and not b.any()
+        assert layer.scaling["default"] == 1.0
+
+
+@pytest.mark.parametrize(("names", "unknown"), [("q_proj, w_q", "w_q"), ("lm_head", "lm_head"), ("all_linear", "all_")])
+def test_layers_that_do_not_exist_are_told_with_those_that_do(make_lora: Make, names: str, unknown: str) -> None:
+    with pytest.raises(SettingsError, match=rf"no linear layers named {unknown}.*down_proj.*q_proj"):
+        make_lora(lora_target_modules=names)
+
+
+@pytest.mark.parametrize("moe", [False, True])
+def test_peft_loads_the_checkpoint_with_equal_logits(make_lora: Make, tmp_path: Path, moe: bool) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    loop = make_lora(lora_alpha=6, use_moe=moe, max_steps=8, packing=False)
+    base = AutoModelForCausalLM.from_config(loop.model.config, dtype=torch.float32)
+    plain = {n.replace(".base_layer", ""): t for n, t in loop.model.state_dict().items() if ".lora_" not in n}
+    base.load_state_dict(plain)
+    loop.run()
+    newest = Checkpoints(tmp_path / "task", 3).newest_good()
+    assert newest is not None
+    ids = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        ours, before = loop.model.eval()(ids).logits, base.eval()(ids).logits
+        theirs = PeftModel.from_pretrained(base, str(newest.path)).eval()(ids).logits
+        assert not torch.equal(ours, before)
+        torch.testing.assert_close(theirs, ours, atol=1e-6, rtol=0)
+    del theirs
+    base = AutoModelForCausalLM.from_config(loop.model.config, dtype=torch.float32)
+    base.load_state_dict(plain)
+    with torch.no_grad():
+        merged = merge_adapters(base, newest.path).eval()(ids).logits
+    torch.testing.assert_close(merged, ours, atol=1e-5, rtol=0)
+
+
+def test_a_checkpoint_of_another_rank_or_base_is_refused(make_lora: Make, tmp_path: Path) -> None:
+    loop = make_lora(max_steps=2)
+    loop.run()
+    newest = Checkpoints(tmp_path / "task", 3).newest_good()
+    assert newest is not None
+    wider = make_lora("wider", lora_rank=8)
+    with pytest.raises(BaseModelError, match=r"step_000002 are of another rank"):
+        wider.files.load(wider.model, newest.path)
+    loop.files._record = replace(loop.files._record, name="another", sha256="0" * 64)
+    with pytest.raises(BaseModelError, match=r"belong to base with weights of SHA-256 .* but another holds others"):
+        loop.files.load(loop.model, newest.path)
+
+
+# The whole training type ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(minimind: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a trained task `out/task`, on top of MiniMind's reference weights in `base`."""
+    home = tmp_path_factory.mktemp("lora")
+    shutil.copytree(minimind / "v3-dense" / "transformers-qwen3", home / "base")
+    turns = [{"role": "user", "content": "Who are you?"}, {"role": "assistant", "content": "I am a small model."}]
+    (home / "rows.jsonl").write_text((json.dumps({"conversations": turns}) + "\n") * 24)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    assert run(home, "task", lora_alpha=8, lora_rank=4) is Outcome.FINISHED
+    yield home
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def settings(home: Path, **values: Any) -> LoRAConfig:
+    base = home / values.get("from_weight", "base")
+    few = {"data_path": "rows.jsonl", "from_weight": "base", "max_steps": 6, "batch_size": 8, "learning_rate": 2e-2}
+    more = {"device": "cpu", "save_weight": "lora_test", "system_prompt_ratio": 0}
+    config = parse_config("lora", base_sizes(base) | few | more | values)
+    assert isinstance(config, LoRAConfig)
+    return config
+
+
+def run(home: Path, task: str, **values: Any) -> Outcome:
+    from trainer.recipes.lora import train
+
+    config = settings(home, **values)
+    with Session.open(config, home / "out" / task, home, task, tracked=False) as session:
+        return train(config, session)
+
+
+def checkpoint(home: Path, task: str = "task") -> Path:
+    newest = Checkpoints(home / "out" / task, 3).newest_good()
+    assert newest is not None
+    return newest.path
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(torch.arange(30, 80)[None]).logits
+
+
+def test_a_checkpoint_holds_adapters_only(home: Path) -> None:
+    folder = checkpoint(home)
+    assert {p.name for p in folder.iterdir() if p.suffix == ".safetensors"} == {"adapter_model.safetensors"}
+    assert sum(t.numel() for t in load_file(folder / "adapter_model.safetensors").values()) == 4 * 2 * 4 * 64
+    optimizer = folder / "trainer_state" / "optimizer.pt"
+    assert optimizer.stat().st_size < 100_000 < (home / "base" / "model.safetensors").stat().st_size
+    record = json.loads((folder / "base.json").read_text())
+    assert (record["name"], record["path"]) == ("base", str(home / "base"))
+    assert load_tokenizer(str(folder)).eos_token_id == 2
+
+
+def test_a_version_tells_rank_base_and_trained_weights(home: Path) -> None:
+    lines = [json.loads(line) for line in (home / "out" / "task" / "metrics.jsonl").read_text().splitlines()]
+    [*_, last] = [line for line in lines if line["kind"] == "checkpoint"]
+    model = load_folder(home / "base")
+    assert last["tags"]["minimind.type"] == "lora"
+    assert last["tags"]["minimind.lora_rank"] == "4"
+    assert last["tags"]["minimind.trainable_parameters"] == "2048"
+    assert last["tags"]["minimind.parameters"] == str(parameter_count(model) + 2048)
+    assert last["tags"]["minimind.base"] == "base"
+    assert last["tags"]["minimind.base_sha256"] == fingerprint(model)
+
+
+def test_adapters_are_a_base_merged_into_their_own(home: Path) -> None:
+    base = base_at(checkpoint(home), home / "out")
+    words = load_tokenizer(str(home / "base"))
+    config = parse_config("sft", {"data_path": "x"} | base_sizes(checkpoint(home)))
+    merged, plain = logits(build_model(config, words, base)), logits(load_folder(home / "base"))
+    assert (merged - plain).abs().max() > 0.01
+    with_file = load_base(base_at(home / "out" / "lora_test_64.pth", home / "out"), words)
+    torch.testing.assert_close(logits(with_file), merged, atol=2e-3, rtol=0)  # adapters of the file are half precision
+
+
+def test_the_minimind_file_holds_the_scale_and_room_for_rank_16(home: Path) -> None:
+    state, stored = (
+        read_pth(home / "out" / "lora_test_64.pth"),
+        load_file(checkpoint(home) / "adapter_model.safetensors"),
+    )
+    name = "model.layers.1.self_attn.o_proj"
+    a, b = (stored[f"base_model.model.{name}.lora_{part}.weight"] for part in "AB")
+    ours_a, ours_b = state[f"{name}.lora.A.weight"], state[f"{name}.lora.B.weight"]
+    assert ours_a.shape == (16, 64) and ours_b.shape == (64, 16)
+    torch.testing.assert_close(ours_b.float() @ ours_a.float(), 2 * (b @ a), atol=1e-4, rtol=0)
+    about = json.loads(sidecar(home / "out" / "lora_test_64.pth").read_text())
+    assert about["type"] == "lora" and about["adapter_of"]["path"] == str(home / "base")
+
+
+def test_no_minimind_file_of_layers_that_are_not_square(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="trainer"):
+        run(home, "wide", lora_target_modules="q_proj,v_proj", save_weight="wide", max_steps=1)
+    assert "No MiniMind LoRA file: it has adapters in square layers only, which v_proj are not." in caplog.text
+    assert not list((home / "out").glob("wide_*"))
+
+
+def test_adapters_on_adapters(home: Path) -> None:
+    run(home, "second", from_weight="out/task/checkpoints/" + checkpoint(home).name, save_weight="")
+    words = load_tokenizer(str(home / "base"))
+    first, second = (logits(load_base(base_at(checkpoint(home, t), home / "out"), words)) for t in ("task", "second"))
+    assert (first - second).abs().max() > 1e-3
+
+
+def changed(home: Path, tmp_path: Path, change: str) -> Path:
+    """Another home with a trained task, whose base has changed since."""
+    copy = tmp_path / "home"
+    shutil.copytree(home / "base", copy / "base")
+    shutil.copy(home / "rows.jsonl", copy)
+    run(copy, "task")
+    if change == "gone":
+        shutil.rmtree(copy / "base")
+    else:
+        weights = load_file(copy / "base" / "model.safetensors")
+        weights["model.norm.weight"][3] += 0.5
+        save_file(weights, copy / "base" / "model.safetensors", metadata={"format": "pt"})
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("gone", r"step_000006 need their base base, which is no longer at .*/base"),
+        ("weights", r"step_000006 belong to base with weights of SHA-256 .*, but .*/base holds others"),
+    ],
+)
+def test_a_base_that_is_gone_or_changed_is_refused(home: Path, tmp_path: Path, change: str, told: str) -> None:
+    copy = changed(home, tmp_path, change)
+    with pytest.raises(BaseModelError, match=told):
+        load_base(base_at(checkpoint(copy), copy / "out"), load_tokenizer(str(home / "base")))
+    with pytest.raises(BaseModelError, match=told.replace(" but .*/base", " but base")):
+        run(copy, "task")  # a resume puts its adapters back on the base too
+
+
+# The command line ----------------------------------------------------------------------------------------------------
+
+
+def test_merge_writes_a_model_of_its_own(home: Path, tmp_path: Path) -> None:
+    out, pth = tmp_path / "merged", tmp_path / "merged_64.pth"
+    assert main(["merge", "--lora", str(checkpoint(home)), "--out", str(out), "--pth", str(pth)]) == 0
+    words = load_tokenizer(str(home / "base"))
+    expected = logits(load_base(base_at(checkpoint(home), home / "out"), words))
+    torch.testing.assert_close(logits(load_folder(out)), expected, atol=0, rtol=0)
+    torch.testing.assert_close(logits(load_pth(pth)), expected, atol=2e-2, rtol=0)  # weights in half precision
+    assert not (out / "adapter_config.json").exists() and load_tokenizer(str(out)).eos_token_id == 2
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_merge_of_minimind_files(minimind: Path, tmp_path: Path, name: str) -> None:
+    weights, lora, heads = FILES[name]
+    paths = {"--base": minimind / name / weights, "--lora": minimind / name / lora, "--out": tmp_path / "merged"}
+    words = ["--tokenizer", str(minimind / "v3-dense" / "transformers-qwen3"), "--heads", str(heads)]
+    assert main(["merge", *(str(part) for pair in paths.items() for part in pair), *words]) == 0
+    reference = load_file(minimind / name / "lora_reference.safetensors")
+    with torch.no_grad():
+        found = load_folder(tmp_path / "merged").eval()(reference["input_ids"]).logits[..., reference["vocab_sample"]]
+    torch.testing.assert_close(found, reference["logits_sample"], atol=1e-4, rtol=0)
+
+
+def test_merge_on_another_base_names_both(
+    home: Path, minimind: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = minimind / "v2-dense" / "transformers-llama"
+    words = ["--tokenizer", str(home / "base")]
+    out = tmp_path / "merged"
+    assert main(["merge", "--lora", str(checkpoint(home)), "--base", str(other), "--out", str(out), *words]) == 2
+    told = capsys.readouterr().err
+    assert "belong to base with model_type qwen3" in told and str(other) in told and "hidden_size 32" in told
+    assert not out.exists()
+    out.mkdir()
+    assert main(["merge", "--lora", str(checkpoint(home)), "--out", str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err
