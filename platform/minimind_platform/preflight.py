@@ -132,10 +132,8 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
             config = parse_config(task.type, task.config)
         except SettingsError:
             continue  # of an older version of the settings
-        base = Path(config.from_weight) if config.from_weight.startswith("/") else None
-        teacher = teacher_sizes(Path(config.from_teacher_weight)) if isinstance(config, DistillConfig) else None
-        had = _work(model_sizes(config, base), teacher)
-        if abs(had - wanted) <= ALIKE * wanted:
+        had = _work_of(config, plan)
+        if had is not None and abs(had - wanted) <= ALIKE * wanted:
             return speed, task.id
     length = min(
         plan.config.max_seq_len, max(1, plan.sample.tokens(plan.config.max_seq_len) // max(1, plan.sample.rows))
@@ -146,6 +144,18 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
     if plan.teacher is not None:
         a_token += flops_per_token(plan.teacher, length) / FORWARD
     return operations / a_token, ""
+
+
+def _work_of(config: TrainConfig, plan: Plan) -> float | None:
+    """What a token cost in an earlier task, or None if the sizes of its teacher are not known."""
+    base = Path(config.from_weight) if config.from_weight.startswith("/") else None
+    sizes = model_sizes(config, base)
+    if not isinstance(config, DistillConfig):
+        return _work(sizes, None)
+    ours = plan.config.from_teacher_weight if isinstance(plan.config, DistillConfig) else ""
+    same = config.from_teacher_weight == ours
+    teacher = plan.teacher if same else teacher_sizes(Path(config.from_teacher_weight))
+    return None if teacher is None else _work(sizes, teacher)
 
 
 def _work(sizes: ModelSizes, teacher: ModelSizes | None) -> float:

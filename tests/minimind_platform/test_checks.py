@@ -196,6 +196,28 @@ def test_the_speed_is_that_of_a_task_like_it(platform):
     assert estimate(plan, [large, on_gpu]).estimated_from == ""
 
 
+def test_a_distillation_is_measured_by_one_with_a_teacher_like_its_own(platform):
+    out = platform.settings.out_dir
+    for name, width in (("teacher", 768), ("like", 760), ("small", 64)):
+        write_model(out / name, hidden_size=width)
+    values = TINY | {"data_path": "s.jsonl", "from_weight": "none", "device": "cpu"}
+    values |= {"from_teacher_weight": str(out / "teacher")}
+    config = parse_config("distill", values)
+    plan = platform._checks.plan(platform._checks.run("distill", config.model_dump()))
+    progress = Progress(tokens_per_second=1234.0)
+    same = Task("a", "a", "distill", State.FINISHED, config.model_dump(), 0.0, device="cpu:0", progress=progress)
+
+    def other(teacher):
+        return replace(same, id="b", config=config.model_dump() | {"from_teacher_weight": teacher})
+
+    alone = replace(same, type="sft", config=parse_config("sft", TINY | {"data_path": "s.jsonl"}).model_dump())
+    for task, expected in ((same, "a"), (other(str(out / "like")), "b"), (other(str(out / "small")), ""),
+                           (other("models:/m/1"), ""), (alone, "")):  # fmt: skip
+        assert estimate(plan, [task]).estimated_from == expected
+    pupil = platform._checks.plan(platform._checks.run("sft", alone.config | {"from_weight": "none"}))
+    assert estimate(pupil, [same, other("models:/m/1")]).estimated_from == ""
+
+
 def test_a_large_file_is_sampled(platform):
     path = platform.settings.data_dir / "large.jsonl"
     row = json.dumps({"text": "hello world " * 50}) + "\n"
