@@ -1,6 +1,7 @@
 """Data sets: `/data` lists them and what can be fetched, `/data?path=…&type=…&max_seq_len=…&row=…` opens one.
 
-`assets/75-data.js` fills in statistics, rows and downloads; what is asked for is in the address, so it can be shared.
+`assets/75-data.js` fills in statistics and rows, `assets/74-hub.js` downloads. What is looked at is in the address, so
+that it can be shared.
 """
 
 import os
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from minimind_platform import Dataset, HubEntry, Platform
 
 HUB = "https://huggingface.co"
+ANY_TYPE = "any"
+"""Stands for: as the first rows look. An empty value would be shown as nothing chosen."""
 KINDS = ("data", "weights", "tokenizer")
 TILES = ("rows", "tokens", "truncated", "unlabelled", "duplicates")
 
@@ -191,9 +194,9 @@ def _choices(platform: "Platform", dataset: "Dataset", query: dict[str, str], t:
         if name not in fitting
     ]
     if not fitting:
-        options.insert(0, {"value": "", "label": t("data.type_any")})
+        options.insert(0, {"value": ANY_TYPE, "label": t("data.type_any")})
     asked = query.get("type", "")
-    chosen = asked if asked in types else (fitting[0] if fitting else "")
+    chosen = asked if asked in types else (fitting[0] if fitting else ANY_TYPE)
     lengths = {name: kind.defaults.get("max_seq_len", 0) for name, kind in types.items()}
     length = query.get("max_seq_len", "")
     length = length if length.isdigit() else str(lengths.get(chosen) or max(lengths.values()))

@@ -22,7 +22,7 @@ TEXTS: dict[str, str] = {
     "data.missing": "There is no such data set",
     "data.missing_hint": "Nothing is at {path}. It may have been moved or deleted, or the link was mistyped.",
     "data.type": "Read for",
-    "data.length": "Rows cut at (tokens)",
+    "data.length": "Rows cut at",
     "data.type_any": "As its first rows look",
     "data.type_other": "{title} (another format)",
     "data.choices_hint": "Choose a training, and statistics and rows below show how it would read this file.",

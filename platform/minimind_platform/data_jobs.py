@@ -4,16 +4,14 @@ Statistics and downloads are background jobs. The result of statistics is kept w
 file and the settings, so asking again costs nothing until the file changes.
 """
 
-import json
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from minimind_platform.errors import NotFoundError, PlatformError, Problem, SettingsError
 from minimind_platform.jobs import Jobs
 from minimind_platform.paths import Paths
+from minimind_platform.previews import Previews
 from minimind_platform.settings import Settings
 from minimind_platform.views import HubEntry, Job
 from trainer.configs import TRAINING_TYPES
@@ -24,8 +22,6 @@ from trainer.sources import open_data
 SEQ_LEN = (8, 32_768)
 MOST_ROWS = 50
 LAST_ROW = 10**9
-PREVIEW_SECONDS = 120
-KEPT_PREVIEWS = 64
 COMMAND = (sys.executable, "-m", "trainer.data_cli")
 
 
@@ -36,8 +32,7 @@ class DataJobs:
         self._settings = settings
         self._paths = paths
         self._jobs = jobs
-        self._lock = threading.Lock()
-        self._previews: dict[str, dict[str, Any]] = {}
+        self._previews = Previews(settings.home)
 
     def stats(self, path: str, type_name: str, max_seq_len: int, again: bool) -> Job:
         """Statistics of a data file, as a job: begun, running or done."""
@@ -58,15 +53,7 @@ class DataJobs:
         if problems:
             raise SettingsError(problems)
         file = self._paths.data(path)
-        options += ["--start", str(start), "--rows", str(rows)]
-        key = f"{_state(file)} {options}"
-        if key not in self._previews:
-            seen = self._look(file, options)
-            with self._lock:
-                while len(self._previews) >= KEPT_PREVIEWS:
-                    self._previews.pop(next(iter(self._previews)))
-                self._previews[key] = seen
-        return self._previews[key]
+        return self._previews.rows(file, _state(file), options, start, rows)
 
     def entries(self) -> list[HubEntry]:
         """What can be fetched from the hub, and how much of it is there."""
@@ -86,26 +73,13 @@ class DataJobs:
         item = ITEMS.get(name)
         if item is None:
             close = similar(name)
-            raise NotFoundError(f"Nothing can be fetched by the name {name!r}.", f"Similar: {', '.join(close)}.")
+            hint = f"Did you mean {' or '.join(close)}?" if close else ""
+            raise NotFoundError(f"Nothing can be fetched by the name {name!r}.", hint)
         key = f"fetch {name}"
         known = self._jobs.find(key)
         if known and known.state == "done" and not item.found(self._settings.home):
             self._jobs.remove(known.id)  # it was deleted since
         return self._jobs.start("fetch", name, [*COMMAND, "fetch", name, "--json"], key)
-
-    def _look(self, file: Path, options: list[str]) -> dict[str, Any]:
-        command = [*COMMAND, "preview", str(file), *options, "--json"]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=PREVIEW_SECONDS,
-                cwd=self._settings.home, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise PlatformError(f"Reading {file.name} took more than {PREVIEW_SECONDS} seconds.") from None
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"It ended with code {done.returncode}."]
-            raise PlatformError(lines[-1][:500])
-        return json.loads(done.stdout)
 
 
 def _state(path: Path) -> str:

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fake_hub import FakeHub
 
-from minimind_platform import JobState, Platform, Settings
+from minimind_platform import JobState, Platform, Settings, previews
 from minimind_platform.errors import NotFoundError, PathError, PlatformError, SettingsError
 
 ROWS = b"".join(b'{"chosen": [%d], "rejected": []}\n' % number for number in range(200_000))
@@ -81,7 +81,7 @@ def test_names_and_settings_are_checked_before_anything_runs(home):
     assert platform.jobs() == []
 
 
-def test_statistics_are_worked_out_once_for_a_state_of_the_file(home, wait_until):
+def test_statistics_are_worked_out_once_for_a_state_of_the_file(home, wait_until, monkeypatch):
     data = home / "dataset" / "s.jsonl"
     turns = [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "你好！" * 20}]
     data.write_text((json.dumps({"conversations": turns}) + "\n") * 3 + '{"conversations": 3}\n')
@@ -98,6 +98,9 @@ def test_statistics_are_worked_out_once_for_a_state_of_the_file(home, wait_until
     assert [span["loss"] for span in seen["rows"][0]["spans"]][:2] == [False, True]
     assert seen["rows"][0]["spans"][-1]["cut"]
     assert seen["rows"][1]["error"]
+    monkeypatch.setattr(previews, "COMMAND", ("/no/such/program",))  # all of it was read already
+    assert platform.data_preview("dataset/s.jsonl", "sft", 32, start=3, rows=5)["rows"] == seen["rows"][1:]
+    assert platform.data_preview("dataset/s.jsonl", "sft", 32, start=9, rows=5)["rows"] == []
     with data.open("a") as file:
         file.write("\n")
     assert platform.data_stats("dataset/s.jsonl", "sft", 32).id != job.id
