@@ -128,7 +128,9 @@ def _parquet_rows(file: Path, columns: frozenset[str], extra: set[str]) -> Itera
         raise DataError(f"{file} cannot be read: Permission denied.", "Check its permissions.")
     number = 0
     try:
-        with parquet.ParquetFile(file, buffer_size=_BUFFER, page_checksum_verification=True) as opened:
+        # pre_buffer would bring whole row groups into memory, which may be whole files
+        options = {"buffer_size": _BUFFER, "pre_buffer": False, "page_checksum_verification": True}
+        with parquet.ParquetFile(file, **options) as opened:
             found = opened.schema_arrow.names
             wanted = [name for name in found if name in columns]
             extra.update(set(found) - columns)

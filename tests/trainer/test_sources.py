@@ -213,6 +213,17 @@ def test_a_small_file_that_unpacks_to_much_takes_little_memory(tmp_path: Path, n
     tracemalloc.stop()
 
 
+def test_a_large_row_group_is_read_page_by_page(tmp_path: Path) -> None:
+    turns = [[{"role": "user", "content": os.urandom(20_000).hex()}] for _ in range(1000)]
+    rows = [{"conversations": turn} for turn in turns]
+    path = write(tmp_path / "a.parquet", rows, write_batch_size=10, use_dictionary=False)
+    assert parquet.read_metadata(path).num_row_groups == 1 and path.stat().st_size > 20 * 2**20
+    before, most = pyarrow.total_allocated_bytes(), 0
+    for _ in read_rows(path, "sft"):
+        most = max(most, pyarrow.total_allocated_bytes() - before)
+    assert most < 8 * 2**20
+
+
 def test_one_notice_a_file_tells_the_keys_that_are_ignored(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "Hi", "weight": 0}, {"role": "assistant", "content": "Hello"}]
     path = write(tmp_path / "a.jsonl", [{"messages": turns, "id": i} for i in range(5)])
