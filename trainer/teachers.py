@@ -1,18 +1,17 @@
 """The teacher of a distillation: found, checked against the student, frozen, and known again at a resume.
 
-teacher = load_teacher(config, tokenizer, session.home)
+teacher = load_teacher(config, student, tokenizer, session.home)
 keep_teacher(session.task_dir, config.from_teacher_weight, teacher, resumed=False)
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from transformers import PreTrainedModel
 
-from trainer.adapter_bases import fingerprint
 from trainer.base_sizes import tokenizer_of
-from trainer.bases import Base, find_base, load_base
+from trainer.bases import Base, find_base, load_base, record_of
 from trainer.configs import DistillConfig
 from trainer.errors import BaseModelError
 from trainer.names import TaskFile
@@ -20,10 +19,18 @@ from trainer.session import write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
 
 
-def load_teacher(
-    config: DistillConfig, student: PreTrainedModel, tokenizer: ChatTokenizer, home: Path
-) -> PreTrainedModel:
-    """The teacher on the CPU, in evaluation mode and without gradients.
+@dataclass(frozen=True)
+class Teacher:
+    """A model to learn from."""
+
+    model: PreTrainedModel
+    """In evaluation mode and without gradients."""
+    sha256: str
+    """Fingerprint of its weights."""
+
+
+def load_teacher(config: DistillConfig, student: PreTrainedModel, tokenizer: ChatTokenizer, home: Path) -> Teacher:
+    """The teacher, on the CPU.
 
     Args:
         config: names the teacher.
@@ -45,18 +52,18 @@ def load_teacher(
     path = base.path
     assert path is not None  # the settings say that there is a teacher
     _check_tokenizer(base, path, tokenizer, named=bool(config.tokenizer_path))
-    teacher = load_base(base, tokenizer)
-    _check_sizes(config, teacher, student, path)
-    return teacher.eval().requires_grad_(False)
+    model = load_base(base, tokenizer)
+    _check_sizes(config, model, student, path)
+    return Teacher(model.eval().requires_grad_(False), record_of(base, model, tokenizer).sha256)
 
 
-def keep_teacher(task_dir: Path, name: str, teacher: torch.nn.Module, resumed: bool) -> None:
+def keep_teacher(task_dir: Path, name: str, teacher: Teacher, resumed: bool) -> None:
     """Note which teacher a task has, or at a resume see that it is still the same.
 
     Raises:
         BaseModelError: its weights have changed since the task began.
     """
-    file, now = task_dir / TaskFile.TEACHER, fingerprint(teacher)
+    file, now = task_dir / TaskFile.TEACHER, teacher.sha256
     if resumed and file.is_file():
         was = json.loads(file.read_text(encoding="utf-8"))["sha256"]
         if was != now:

@@ -87,6 +87,16 @@ def test_a_teacher_may_be_a_folder_or_a_file(home: Path, tmp_path: Path, place: 
     assert train("distill", *STUDENT, "--from_teacher_weight", teacher, "--max_steps", "1") == ExitCode.FINISHED
 
 
+def test_a_teacher_may_be_adapters_on_their_base(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = str(home / "out" / "full_sft_24.pth")
+    assert train("lora", "--from_weight", base, "--hidden_size", "24", "--max_steps", "1") == ExitCode.FINISHED
+    adapters = str(next((tmp_path / "task").glob("checkpoints/step_*")))
+    monkeypatch.setenv("MINIMIND_TASK_DIR", str(tmp_path / "pupil"))
+    for steps in ("1", "2"):  # the second goes on from the first
+        arguments = ["--from_teacher_weight", adapters, "--max_steps", steps]
+        assert train("distill", *STUDENT, *arguments) == ExitCode.FINISHED
+
+
 def test_a_missing_teacher_is_named(home: Path, tmp_path: Path) -> None:
     assert train("distill", *STUDENT, "--from_teacher_weight", "nobody") == ExitCode.BAD_INPUT
     assert "--from_teacher_weight nobody" in told(tmp_path) and "nobody_768_moe.pth" in told(tmp_path)

@@ -20,10 +20,10 @@ def train(config: DistillConfig, session: Session) -> Outcome:
     teacher = load_teacher(config, parts.model, parts.tokenizer, session.home)
     keep_teacher(session.task_dir, config.from_teacher_weight, teacher, parts.resumed)
     if config.packing:
-        pack(teacher)
-    objective = Distillation(teacher, config.alpha, config.temperature)
+        pack(teacher.model)
+    objective = Distillation(teacher.model, config.alpha, config.temperature)
     loop = Loop(config, session, parts.model, parts.tokenizer, parts.rows, parts.eval_rows, objective)
-    use_grouped_experts(teacher.to(loop.device), loop.device, config.dtype)  # type: ignore[arg-type]
+    use_grouped_experts(teacher.model.to(loop.device), loop.device, config.dtype)  # type: ignore[arg-type]
     outcome = loop.run()
     if outcome is Outcome.FINISHED:
         export_minimind(config, session, parts)
