@@ -56,9 +56,14 @@ def _fetch(options: argparse.Namespace) -> int:
         return ExitCode.FINISHED
     from trainer.hub import fetch, item_of  # the library takes a second
 
-    items = [item_of(name) for name in options.names]  # a wrong name is told before anything is fetched
+    named = [item_of(name) for name in options.names]  # a wrong name is told before anything is fetched
+    items: dict[str, HubItem] = {}
+    for item in named:
+        if item.tokenizer:
+            items[item.tokenizer] = ITEMS[item.tokenizer]
+        items[item.name] = item
     fetched = []
-    for item in items:
+    for item in items.values():
         show = _json_progress() if options.json else _shown_progress(item.name)
         files = fetch(item, home, options.replace, show)
         if sys.stderr.isatty() and not options.json:
@@ -68,7 +73,7 @@ def _fetch(options: argparse.Namespace) -> int:
             for file in files:
                 state = "was there already" if file.known else "fetched"
                 print(f"{file.path}  {_size(file.bytes)}  {state}, SHA-256 {file.sha256[:16]}… is right")
-            print(f"{_use(item)} {item.path}")
+            print(_use(item))
     if options.json:
         print(json.dumps(fetched, ensure_ascii=False, default=str))
     return ExitCode.FINISHED
@@ -92,9 +97,13 @@ def _list(home: Path, as_json: bool) -> None:
 
 
 def _use(item: HubItem) -> str:
-    return {"data": "Train on it with --data_path", "weights": "Start from it with --from_weight"}.get(
-        item.kind, "Use it with --tokenizer_path"
-    )
+    """How a training takes it."""
+    if item.kind == "data":
+        return f"Train on it with --data_path {item.path}"
+    if item.kind == "tokenizer":
+        return f"Use it with --tokenizer_path {item.path}"
+    tokenizer = f" --tokenizer_path {ITEMS[item.tokenizer].path}" if item.tokenizer else ""
+    return f"Start from it with --from_weight {item.path}{tokenizer}"
 
 
 def _json_progress() -> Callable[[int, int], None]:

@@ -48,6 +48,8 @@ class HubItem:
     """What it is, in a sentence."""
     format: str = ""
     """Data format, of data."""
+    tokenizer: str = ""
+    """The item with the tokenizer that it needs and does not bring itself."""
 
     @property
     def repo_type(self) -> str:
@@ -61,6 +63,8 @@ class HubItem:
 
     def found(self, home: Path) -> bool:
         """Whether it is there. Only a whole and verified file ever gets its name."""
+        if self.tokenizer and not ITEMS[self.tokenizer].found(home):
+            return False
         target = home / self.path
         return target.is_file() if len(self.patterns) == 1 else (target / RECORD).is_file()
 
@@ -83,7 +87,10 @@ def _model(name: str, repo: str, size: float, about: str) -> HubItem:
 
 def _torch(name: str, file: str, size: float, about: str) -> HubItem:
     folder = f"{HUB_FOLDER}/minimind-3-pytorch"
-    return HubItem(name, "weights", TORCH_REPO, (file,), folder, round(size * 1e6), WEIGHT_LICENCE, about)
+    size = round(size * 1e6)
+    return HubItem(
+        name, "weights", TORCH_REPO, (file,), folder, size, WEIGHT_LICENCE, about, tokenizer="minimind-3-tokenizer"
+    )
 
 
 def _tokenizer(name: str, repo: str, about: str) -> HubItem:

@@ -79,7 +79,7 @@
     if (entry.found) {
       const link = entry.kind === "data"
         ? h("a", { class: "btn btn-quiet btn-small", href: `/data?path=${encodeURIComponent(entry.path)}`, "aria-label": text("hub_open_of", { name }) }, text("hub_open"))
-        : entry.kind === "weights" ? h("a", { class: "btn btn-quiet btn-small", href: `/new?type=sft&base=${encodeURIComponent(entry.path)}`, "aria-label": text("hub_use_of", { name }) }, icon("mortarboard"), text("hub_use")) : null;
+        : entry.kind === "weights" ? h("a", { class: "btn btn-quiet btn-small", href: `/new?type=sft&base=${encodeURIComponent(entry.path)}${entry.tokenizer ? `&tokenizer=${encodeURIComponent(entry.tokenizer)}` : ""}`, "aria-label": text("hub_use_of", { name }) }, icon("mortarboard"), text("hub_use")) : null;
       return [h("div", { class: "hub-line" }, h("span", { class: "good" }, icon("check-lg"), text("hub_there")), link)];
     }
     const begun = entry.part_bytes > 0;

@@ -38,6 +38,8 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         values["from_weight"] = query["base"]
     if query.get("data"):
         values["data_path"] = query["data"]
+    if query.get("tokenizer"):
+        values["tokenizer_path"] = query["tokenizer"]
     extras = {
         "data_path": html.Div(pickers.datasets(platform, types[chosen].data_format, t), id="pick-data_path"),
         **{

@@ -64,6 +64,7 @@ class DataJobs:
                 name=item.name, kind=item.kind, format=item.format, bytes=item.bytes, about=item.about,
                 licence=item.licence, source=item.repo, path=item.path, found=item.found(home),
                 part_bytes=item.part_bytes(home), job=jobs.get(item.name),
+                tokenizer=ITEMS[item.tokenizer].path if item.tokenizer else "",
             )
             for item in ITEMS.values()
         ]  # fmt: skip

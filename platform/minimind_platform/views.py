@@ -178,6 +178,8 @@ class HubEntry:
     """Whether it is there."""
     part_bytes: int
     """What an earlier try has brought."""
+    tokenizer: str
+    """Folder of the tokenizer that a training from it must name; "" if it brings its own or is none."""
     job: Job | None
     """The download that runs, or the last one."""
 

@@ -427,7 +427,8 @@ class FakePlatform:
         return [
             HubEntry(
                 item.name, item.kind, item.format, item.bytes, item.about, item.licence, item.repo, item.path,
-                item.name in self.fetched, 412_000_000 if item.name == "sft_t2t" else 0, jobs.get(item.name),
+                item.name in self.fetched, 412_000_000 if item.name == "sft_t2t" else 0,
+                ITEMS[item.tokenizer].path if item.tokenizer else "", jobs.get(item.name),
             )
             for item in ITEMS.values()
         ]  # fmt: skip

@@ -70,6 +70,13 @@ def test_train_on_this_opens_the_form_with_the_data(platform: FakePlatform) -> N
     assert form["task-type"].value == "sft"
 
 
+def test_weights_with_a_tokenizer_of_their_own_fill_in_both(platform: FakePlatform) -> None:
+    query = {"type": "sft", "base": "out/hub/minimind-3-pytorch/pretrain_768.pth", "tokenizer": "out/hub/t"}
+    form = by_id(new_task.layout(platform, query, texts("en")))  # type: ignore[arg-type]
+    assert form["field-from_weight"].value == query["base"]
+    assert form["field-tokenizer_path"].value == "out/hub/t"
+
+
 def test_what_no_training_reads_has_no_button_to_train(platform: FakePlatform) -> None:
     opened = by_id(page(platform, {"path": "dataset/notes.jsonl"}))
     assert "data-train" not in opened

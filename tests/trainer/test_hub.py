@@ -109,6 +109,17 @@ def test_of_a_model_only_known_kinds_of_files_come_and_only_into_its_folder(hub:
     assert not listed["minimind-3-tokenizer"]["found"]
 
 
+def test_weights_without_a_tokenizer_bring_theirs(hub: FakeHub, tmp_path: Path) -> None:
+    hub.repos["jingyaogong/minimind-3-pytorch"] = {"pretrain_768.pth": b"\3" * 4_000, "full_sft_768.pth": b"other"}
+    done = run(hub, tmp_path, "minimind-3-pretrain-pth")
+    assert done.returncode == 0, done.stderr
+    assert "--from_weight out/hub/minimind-3-pytorch/pretrain_768.pth" in done.stdout
+    assert "--tokenizer_path out/hub/minimind-3-tokenizer" in done.stdout
+    assert (tmp_path / "out/hub/minimind-3-tokenizer/tokenizer.json").read_bytes() == TOKENIZER
+    assert ITEMS["minimind-3-pretrain-pth"].found(tmp_path)
+    assert not ITEMS["minimind-3-sft-pth"].found(tmp_path)
+
+
 def test_a_broken_connection_goes_on_where_it_broke(hub: FakeHub, tmp_path: Path) -> None:
     hub.cut_after = 3 << 20
     done = run(hub, tmp_path, "dpo")
