@@ -68,7 +68,8 @@ def _none_match(t: Texts) -> html.P:
 
 def _row(platform: "Platform", dataset: "Dataset", t: Texts) -> html.Tr:
     tag = html.Span(dataset.format or t("data.unknown"), className="tag", **attributes(data_tag=dataset.format))
-    name = [dcc.Link(dataset.path, href=_address(dataset.path), className="task-link"), tag]
+    files = html.Span(t("data.files", count=dataset.files), className="quiet files") if dataset.files else None
+    name = [dcc.Link(dataset.path, href=_address(dataset.path), className="task-link"), tag, files]
     cells: list[tuple[str, Any, str]] = [
         ("name", name, "main"),
         ("rows", formats.whole(dataset.rows), "number"),
@@ -164,6 +165,7 @@ def _opened(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         [
             html.Span(dataset.path, className="mono"),
             html.Span(formats.size(dataset.bytes)),
+            html.Span(t("data.files", count=dataset.files)) if dataset.files else None,
             html.Span([t("data.changed_at"), " ", moment(dataset.modified_at)]),
         ],
         className="facts",

@@ -10,6 +10,7 @@ TEXTS: dict[str, str] = {
     "data.empty": "No data sets yet",
     "data.empty_hint": "Put a .jsonl file into {folder}, or get one below.",
     "data.name": "File",
+    "data.files": "{count} files",
     "data.rows": "Rows",
     "data.size": "Size",
     "data.changed": "Changed",

@@ -10,6 +10,7 @@ TEXTS: dict[str, str] = {
     "data.empty": "还没有数据集",
     "data.empty_hint": "请把 .jsonl 文件放入 {folder}，或从下方获取。",
     "data.name": "文件",
+    "data.files": "{count} 个文件",
     "data.rows": "行数",
     "data.size": "大小",
     "data.changed": "修改时间",

@@ -37,6 +37,7 @@ KEPT_SECONDS = 30 * 86_400
 START_SECONDS = 10
 """A job whose runner has not begun after so long never will."""
 GRACE_SECONDS = 10
+NICE = 10
 LOG_LIMIT_MB = 64
 TAIL = 4_096
 LONGEST_RESULT = 4 << 20
@@ -131,7 +132,20 @@ class Jobs:
 
     def _launch(self, folder: Path, command: list[str]) -> None:
         log = str(folder / "log.txt")
-        begin = [sys.executable, "-S", "-E", runner.__file__, str(folder), str(GRACE_SECONDS), log, str(LOG_LIMIT_MB)]
+        # Trainings come first: a job takes what they leave of the processor.
+        begin = [
+            "nice",
+            "-n",
+            str(NICE),
+            sys.executable,
+            "-S",
+            "-E",
+            runner.__file__,
+            str(folder),
+            str(GRACE_SECONDS),
+            log,
+            str(LOG_LIMIT_MB),
+        ]
         environment = {name: value for name, value in os.environ.items() if name not in SECRET}
         with (folder / "runner.log").open("ab") as errors:
             child = subprocess.Popen(

@@ -48,6 +48,12 @@ def test_everything_that_can_be_fetched_is_described_in_chinese() -> None:
     assert all(re.search(r"[\u4e00-\u9fff]", text) for text in texts("zh").hub_texts.values())
 
 
+def test_a_folder_tells_how_many_files_it_has(platform: FakePlatform) -> None:
+    platform.data.append(Dataset("dataset/wiki", "wiki/", 3_000, 30, "pretrain", 1.0, 12))
+    assert "12 files" in text_of(page(platform, {}))
+    assert "12 files" in text_of(page(platform, {"path": "dataset/wiki"}))
+
+
 def test_no_data_sets_say_where_to_put_some(platform: FakePlatform) -> None:
     platform.data.clear()
     shown = text_of(page(platform, {}))
