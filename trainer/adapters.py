@@ -21,7 +21,7 @@ from transformers.pytorch_utils import Conv1D
 from trainer.adapter_bases import ADAPTER_WEIGHTS, BaseRecord, record_difference, write_record
 from trainer.base_sizes import ADAPTER_CONFIG
 from trainer.configs import LoRAConfig
-from trainer.errors import BaseModelError, Problem, SettingsError
+from trainer.errors import BaseModelError, SettingsError
 from trainer.models import trainable_count
 from trainer.names import Tag
 
@@ -54,16 +54,10 @@ def target_modules(model: PreTrainedModel, config: LoRAConfig) -> list[str]:
         SettingsError: names that no linear layer has; the message lists those that there are.
     """
     layers = linear_layers(model)
-    ends = sorted({name.rpartition(".")[2] for name in layers})
-    if not config.lora_targets:
-        return ends
-    unknown = [t for t in config.lora_targets if not any(n == t or n.endswith(f".{t}") for n in layers)]
-    if unknown:
-        names, there = ", ".join(unknown), ", ".join(ends) or "none"
-        text = f"This model has no linear layers named {names}. It has {there}; all-linear means all of them."
-        values = {"names": names, "there": there}
-        raise SettingsError([Problem("lora_target_modules", "unknown_target_modules", text, values)])
-    return config.lora_targets
+    problem = config.unknown_targets(layers)
+    if problem:
+        raise SettingsError([problem])
+    return config.lora_targets or sorted({name.rpartition(".")[2] for name in layers})
 
 
 def add_adapters(model: PreTrainedModel, config: LoRAConfig) -> None:

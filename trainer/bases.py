@@ -48,10 +48,19 @@ def resolve_base(config: TrainConfig, home: Path) -> Base:
     Raises:
         BaseModelError: there are none; the message says where they were looked for.
     """
-    return find_base(config.from_weight, config.hidden_size, config.use_moe, config.save_dir, home)
+    width, moe, free = config.hidden_size, config.use_moe, not config.needs_base
+    return find_base(config.from_weight, width, moe, config.save_dir, home, may_be_none=free)
 
 
-def find_base(name: str, width: int, moe: bool, save_dir: str, home: Path, option: str = "from_weight") -> Base:
+def find_base(
+    name: str,
+    width: int,
+    moe: bool,
+    save_dir: str,
+    home: Path,
+    option: str = "from_weight",
+    may_be_none: bool = False,
+) -> Base:
     """Find weights by any of their names.
 
     Args:
@@ -61,6 +70,7 @@ def find_base(name: str, width: int, moe: bool, save_dir: str, home: Path, optio
         save_dir: folder of MiniMind weight files.
         home: folder that relative paths start from.
         option: the setting that names them, for the message.
+        may_be_none: whether the setting may be none, for the message.
 
     Raises:
         BaseModelError: there are none; the message says where they were looked for.
@@ -82,7 +92,7 @@ def find_base(name: str, width: int, moe: bool, save_dir: str, home: Path, optio
     raise BaseModelError(
         f"No weights for --{option} {name}: there is neither {path} nor {prefixed}.",
         "Train that stage first, or choose a registered model"
-        + (", or set from_weight to none to start from scratch." if option == "from_weight" else "."),
+        + (f", or set {option} to none to start from scratch." if may_be_none else "."),
     )
 
 

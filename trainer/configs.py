@@ -4,6 +4,7 @@ the parameters in MLflow all come from these classes; the text under a field is 
     config = parse_config("sft", {"data_path": "dataset/sft.jsonl", "epochs": "2"})
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -61,6 +62,7 @@ class LoRAConfig(SFTConfig):
 
     type = "lora"
     title = "LoRA fine-tuning"
+    needs_base = True
     aliases = TrainConfig.aliases | {"lora_name": "save_weight"}
 
     max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 340
@@ -97,6 +99,16 @@ class LoRAConfig(SFTConfig):
                 "from_weight", "lora_needs_base", "LoRA trains additions to a model: choose one to start from."
             )
         return self
+
+    def unknown_targets(self, names: Collection[str]) -> Problem | None:
+        """What is wrong with lora_target_modules for a model with linear layers of these names, or None."""
+        unknown = [t for t in self.lora_targets if not any(n == t or n.endswith(f".{t}") for n in names)]
+        if not unknown:
+            return None
+        ends = sorted({name.rpartition(".")[2] for name in names})
+        missing, there = ", ".join(unknown), ", ".join(ends) or "none"
+        text = f"This model has no linear layers named {missing}. It has {there}; all-linear means all of them."
+        return Problem("lora_target_modules", "unknown_target_modules", text, {"names": missing, "there": there})
 
     @property
     def lora_scale(self) -> float:

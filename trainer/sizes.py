@@ -109,13 +109,19 @@ def adapter_parameters(sizes: ModelSizes, rank: int, targets: list[str]) -> int:
         rank: inner width of the adapters.
         targets: ends of the layers' names; empty for all linear layers. Experts have none of their own.
     """
+    chosen = [shape for name, shape in linear_layers(sizes).items() if not targets or name in targets]
+    return sizes.layers * rank * sum(wide + high for wide, high in chosen)
+
+
+def linear_layers(sizes: ModelSizes) -> dict[str, tuple[int, int]]:
+    """The linear layers of each block, inputs and outputs by the ends of their names, as MiniMind, Qwen and Llama have
+    them; experts are none."""
     hidden, inner = sizes.hidden_size, sizes.intermediate_size
     query, key = sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim
     layers = {"q_proj": (hidden, query), "k_proj": (hidden, key), "v_proj": (hidden, key), "o_proj": (query, hidden)}
     if not sizes.experts:
         layers |= {"gate_proj": (hidden, inner), "up_proj": (hidden, inner), "down_proj": (inner, hidden)}
-    chosen = [shape for name, shape in layers.items() if not targets or name in targets]
-    return sizes.layers * rank * sum(wide + high for wide, high in chosen)
+    return layers
 
 
 def checkpoint_bytes(count: int) -> int:

@@ -23,9 +23,10 @@ from minimind_platform.paths import Paths
 from minimind_platform.preflight import Plan, model_sizes, teacher_sizes, tokenizer_file
 from minimind_platform.weights import Base, Weights
 from trainer.base_sizes import base_sizes, size_problems
-from trainer.configs import DistillConfig, TrainConfig, config_class, own_names, parse_config
+from trainer.configs import DistillConfig, LoRAConfig, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import DataError
 from trainer.rows import RowReader, detect_format
+from trainer.sizes import linear_layers, sizes_of_config
 
 READ_ROWS = 20
 """First rows of a data file that are read for a check; the training reads all."""
@@ -83,6 +84,7 @@ class Checks:
             given = checked.given
             checked.base = self._base(checked, "from_weight", given.hidden_size, given.use_moe, changes)
         self._check_teacher(checked, wrong, changes)
+        _check_targets(checked, wrong)
         self._take_sizes(checked, set(values), changes)
         try:
             checked.config = parse_config(type_name, checked.given.model_dump() | changes)
@@ -140,11 +142,12 @@ class Checks:
 
     def _base(self, checked: Checked, name: str, width: int, moe: bool, changes: dict[str, Any]) -> Base | None:
         """The weights that a setting names, or None with the problem noted."""
+        assert checked.given is not None
         text = getattr(checked.given, name)
         try:
             base = self._weights.base(text, width, moe)
         except (NotFoundError, PathError) as error:
-            checked.problems.append(_path_problem(name, text, error))
+            checked.problems.append(_path_problem(name, text, error, checked.given.needs_base))
             return None
         except TrackingUnavailableError as error:
             checked.unavailable, checked.unavailable_field = error, name
@@ -182,9 +185,22 @@ def _without(type_name: str, values: dict[str, Any], wrong: set[str]) -> TrainCo
         return None
 
 
-def _path_problem(name: str, text: str, error: PlatformError) -> Problem:
+def _check_targets(checked: Checked, wrong: set[str]) -> None:
+    """Layers for adapters that a model of the families we know does not have; the trainer tells it of others."""
+    given, base = checked.given, checked.base
+    if not isinstance(given, LoRAConfig) or base is None or base.path is None or "lora_target_modules" in wrong:
+        return
+    known = base_sizes(base.path)
+    if "architecture" not in known or "." in given.lora_target_modules:  # a name with dots is of one block only
+        return
+    sizes = sizes_of_config(given.model_copy(update={"use_moe": known.get("use_moe", False)}))
+    if problem := given.unknown_targets(linear_layers(sizes)):
+        checked.problems.append(problem)
+
+
+def _path_problem(name: str, text: str, error: PlatformError, needed: bool = False) -> Problem:
     code = "not_found" if isinstance(error, NotFoundError) else "path_refused"
-    hint = f"{error.hint} {NO_BASE}".strip() if name == "from_weight" else error.hint
+    hint = f"{error.hint} {NO_BASE}".strip() if name == "from_weight" and not needed else error.hint
     message = f"{error.message} {hint}".strip()
     return Problem(name, code, message, {"value": text, "reason": error.message, "hint": hint})
 

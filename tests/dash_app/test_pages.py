@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import string
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
 from dash_app.texts import LANGUAGES, pick_texts, texts
 from dash_app.ui import page_for
 from minimind_platform.errors import Problem, SettingsError
+from minimind_platform.views import Preflight
 from trainer.configs import TRAINING_TYPES, parse_config
 
 FOLDER = Path(dash_app.__file__).parent
@@ -281,6 +283,22 @@ def test_models_are_found_by_words_and_their_absence_is_explained(platform: Fake
     platform.files.clear()
     platform.tracking, platform.versions = True, []
     assert t("models.empty") in text_of(models.lists(platform, "", t))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("language", "told"), [("en", "adapters of minimind-sft/1"), ("zh", "minimind-sft/1 的适配器")]
+)
+def test_adapters_name_their_base(platform: FakePlatform, language: str, told: str) -> None:
+    version = replace(platform.versions[0], type="lora", lora_rank=16, base="models:/minimind-sft/1")
+    assert told in text_of(models.version_row(version, texts(language)))
+    assert told not in text_of(models.version_row(replace(version, lora_rank=0), texts(language)))
+
+
+def test_the_plan_tells_how_much_is_trained(platform: FakePlatform) -> None:
+    page = new_task.plan(Preflight(1_300_000, 100, 5000, 40, 9.0, 10**6, 900.0, "", trainable=8192), texts("en"))
+    assert text_of(by_id(page)["plan-trainable"]) == "8,192"
+    whole = new_task.plan(Preflight(1_300_000, 100, 5000, 40, 9.0, 10**6, 900.0, ""), texts("en"))
+    assert "plan-trainable" not in by_id(whole)
 
 
 def test_a_version_beyond_the_first_ones_has_all_cells(platform: FakePlatform, monkeypatch: pytest.MonkeyPatch) -> None:

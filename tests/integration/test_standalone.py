@@ -25,16 +25,20 @@ VALUES = SIZES | {
 }
 
 
-def train(home: Path, tracking_uri: str, **values: Any) -> subprocess.CompletedProcess[str]:
-    (home / "rows.jsonl").write_text("".join(f'{{"text": "Row {n} of a few."}}\n' for n in range(40)))
+def train(
+    home: Path, tracking_uri: str, type_name: str = "pretrain", **values: Any
+) -> subprocess.CompletedProcess[str]:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    row = {"text": "A row of a few."} if type_name == "pretrain" else {"conversations": turns}
+    (home / "rows.jsonl").write_text((json.dumps(row) + "\n") * 40)
     options = [part for k, v in (VALUES | values).items() for part in (f"--{k}", str(v))]
-    command = [sys.executable, "-m", "trainer", "pretrain", "--data_path", "rows.jsonl", *options]
+    command = [sys.executable, "-m", "trainer", type_name, "--data_path", "rows.jsonl", *options]
     environment = {**os.environ, "MINIMIND_HOME": str(home), "MLFLOW_TRACKING_URI": tracking_uri}
     return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=120)
 
 
 def test_a_training_by_hand_is_a_whole_run(
-    tracking: Any, mlflow: Callable[..., dict[str, Any]], tmp_path: Path
+    tracking: Any, mlflow: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = train(tmp_path, tracking.tracking)
     assert done.returncode == 0, done.stdout
@@ -48,8 +52,18 @@ def test_a_training_by_hand_is_a_whole_run(
     assert {a["alias"] for a in model["aliases"]} == {"best", "last"}
     assert not (tmp_path / "mlflow.db").exists() and not (tmp_path / "mlruns").exists()
 
-    again = train(tmp_path, tracking.tracking, from_weight="models:/by-hand@last")
+    base = "models:/by-hand@last"
+    more = {"from_weight": base, "model_name": "by-hand-lora", "lora_rank": 2, "max_steps": 2, "system_prompt_ratio": 0}
+    again = train(tmp_path, tracking.tracking, "lora", **more)
     assert again.returncode == 0, again.stdout
+    found = mlflow("registered-models/alias", name="by-hand-lora", alias="last")["model_version"]
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    assert (tags["minimind.type"], tags["minimind.base"], tags["minimind.lora_rank"]) == ("lora", base, "2")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.tracking)
+    values = {"data_path": "x", "from_weight": "models:/by-hand-lora@last"}
+    adapters = resolve_base(parse_config("sft", values), tmp_path)
+    assert adapters.under is not None and adapters.under.path is not None
+    assert adapters.under.path.is_relative_to(task)
 
 
 def test_a_server_that_is_away_stops_no_training(free_port: Callable[[], int], tmp_path: Path) -> None:

@@ -54,6 +54,38 @@ def test_rows_are_cut_and_steps_are_limited(platform):
     assert preflight.disk_bytes == pytest.approx(2 * 12 * preflight.parameters, rel=0.2)
 
 
+@pytest.fixture
+def lora(platform):
+    """Settings of adapters on a described weight file."""
+    out = platform.settings.out_dir
+    out.mkdir()
+    (out / "full_sft_128.pth").write_bytes(b"weights")
+    sizes = {"architecture": "v3", "num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 448}
+    about = {"sizes": sizes | {"hidden_size": 128, "num_hidden_layers": 2, "use_moe": False}}
+    (out / "full_sft_128.json").write_text(json.dumps(about))
+    return {"data_path": "s.jsonl", "hidden_size": 128, "keep_checkpoints": 1}
+
+
+def test_adapters_take_little_disk_and_say_how_much_is_trained(platform, lora):
+    check = platform.check("lora", lora)
+    assert check.problems == []
+    assert check.preflight.trainable == 2 * 2 * 2 * 16 * 128
+    assert check.preflight.parameters > 1_200_000
+    assert check.preflight.disk_bytes == 2 * (12 * check.preflight.trainable + 1_500_000)
+
+
+def test_layers_that_the_base_does_not_have_are_told_before_the_start(platform, lora):
+    problem = problems(platform, "lora", lora | {"lora_target_modules": "q_proj,query"})["lora_target_modules"]
+    assert problem.code == "unknown_target_modules"
+    assert "no linear layers named query. It has down_proj, gate_proj, k_proj" in problem.message
+
+
+def test_a_missing_base_of_adapters_is_not_to_be_replaced_by_none(platform):
+    found = problems(platform, "lora", {"data_path": "s.jsonl"})
+    assert "full_sft_768.pth" in found["from_weight"].message
+    assert "none" not in found["from_weight"].message
+
+
 def test_all_problems_come_at_once(platform):
     found = problems(
         platform, "sft", {"data_path": "none.jsonl", "epochs": "many", "colour": "red", "from_weight": "x"}

@@ -64,6 +64,16 @@ def test_own_settings_of_a_type_are_checked(type_name: str, values: dict[str, ob
     assert list(problems(type_name, **values)) == [field]
 
 
+@pytest.mark.parametrize("nothing", ["none", "", " "])
+def test_adapters_need_a_base(nothing: str) -> None:
+    assert problems("lora", from_weight=nothing) == {"from_weight": "lora_needs_base"}
+
+
+def test_minimind_s_name_of_the_adapters_is_the_prefix_of_their_file() -> None:
+    config = parse_config("lora", {"data_path": "x", "lora_name": "lora_medical"})
+    assert (config.save_weight, config.epochs, config.batch_size, config.max_seq_len) == ("lora_medical", 10, 32, 340)
+
+
 def test_missing_data_path_is_named() -> None:
     with pytest.raises(SettingsError, match="data_path: Required"):
         parse_config("pretrain", {})

@@ -6,6 +6,7 @@ from trainer.configs import parse_config
 from trainer.presets import PRESETS
 from trainer.sizes import (
     active_parameters,
+    adapter_parameters,
     checkpoint_bytes,
     flops_per_token,
     parameters,
@@ -71,3 +72,21 @@ def test_longer_rows_cost_more_a_token():
 
 def test_a_checkpoint_holds_weights_and_both_moments():
     assert checkpoint_bytes(64_000_000) == pytest.approx(768e6, rel=0.01)
+
+
+@pytest.mark.parametrize("preset", ["minimind-3", "minimind-3-moe", "minimind2"])
+@pytest.mark.parametrize("targets", [["q_proj", "o_proj"], ["v_proj"], []])
+def test_adapters_are_counted_as_peft_makes_them(preset, targets):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from trainer.adapters import add_adapters
+    from trainer.models import model_config, trainable_count
+
+    names = ",".join(targets) or "all-linear"
+    small = {"hidden_size": 64, "num_hidden_layers": 2, "lora_rank": 3, "lora_target_modules": names, "data_path": "x"}
+    config = parse_config("lora", PRESETS[preset].values | small)
+    with torch.device("cpu"):
+        model = AutoModelForCausalLM.from_config(model_config(config, 6400))
+    add_adapters(model, config)
+    assert adapter_parameters(sizes_of_config(config), 3, config.lora_targets) == trainable_count(model)
