@@ -1,9 +1,10 @@
 """Useful tokens a second of pretraining on the CPU: rows joined without padding, against padded rows as in MiniMind.
 
-    python bench/packing.py [DATA.jsonl] [--steps 40] [--rounds 3]
+    python bench/packing.py [DATA.jsonl] [--steps 40] [--rounds 3] [--equal]
 
 Both train the same model on the same rows in the same order, so their losses must agree. The rounds alternate, so that
-a machine that gets slower slows both. Without DATA it uses generated sample data.
+a machine that gets slower slows both. Without DATA it uses generated sample data. With --equal only rows that fill
+max_seq_len are used, where packing has nothing to save and must not cost.
 """
 
 import argparse
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--equal", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if not options.data:
@@ -63,6 +65,8 @@ def main() -> None:
         data = options.data or f"{folder}/pretrain.jsonl"
         config = parse_config("pretrain", {"data_path": data, **SIZES})
         rows = load_rows(data, config, load_tokenizer(None), Path(folder) / "cache")
+        if options.equal:
+            rows = rows.subset(np.flatnonzero(rows.lengths == rows.lengths.max()))
         filled = float(np.mean(rows.lengths)) / SIZES["max_seq_len"]
         print(f"{data}: {len(rows)} rows, {100 * (1 - filled):.0f} % padding at {SIZES['max_seq_len']}")
         ways = ("packed", "padded to longest", "padded to max_seq_len")

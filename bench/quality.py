@@ -17,7 +17,7 @@ import torch
 from trainer.configs import parse_config
 from trainer.data import Rows, load_rows
 from trainer.loop import Loop
-from trainer.models import Base, build_model
+from trainer.bases import Base, build_model
 from trainer.names import Metric
 from trainer.samples import generate
 from trainer.session import Session

@@ -26,7 +26,7 @@ from trainer.configs import TrainConfig, parse_config
 from trainer.data import Rows, load_rows
 from trainer.devices import autocast, peak_flops, pick_device
 from trainer.loop import Loop
-from trainer.models import Base, build_model
+from trainer.bases import Base, build_model
 from trainer.presets import PRESETS
 from trainer.samples import generate
 from trainer.session import Session
