@@ -34,7 +34,7 @@ def weights(platform: "Platform", field: str, t: Texts) -> Any:
         picks.append(html.P([icon("cloud-slash"), t("models.away")], className="picks-empty"))
     for file in platform.weight_files():
         facts = [formats.size(file.bytes), moment(file.modified_at)]
-        badge = ".pth" if file.name.endswith(".pth") else ""
+        badge = "LoRA" if file.lora else ".pth" if file.name.endswith(".pth") else ""
         picks.append(_pick(field, f"out/{file.name}", file.name, facts, badge))
     if not picks:
         return html.P([icon("info-circle"), t("new.no_weights")], className="picks-empty")

@@ -83,7 +83,7 @@ def find_base(
 
         return base_at(local_version(name, out), out)
     path = _absolute(name, home)
-    if path.is_dir() and not (path / "config.json").is_file():
+    if path.is_dir() and not ((path / "config.json").is_file() or is_adapter(path)):
         raise BaseModelError(f"{path} is not a Hugging Face model folder: it has no config.json.")
     prefixed = out / f"{name}_{width}{'_moe' if moe else ''}.pth"
     for found in (path, prefixed):

@@ -114,6 +114,11 @@ class Weights:
         path = self._paths.resolve(text)
         if path.is_dir():
             if not (path / "config.json").is_file():
+                if is_adapter(path):
+                    raise PathError(
+                        f"The folder {text!r} holds adapters that do not tell their base.",
+                        "Merge them into it first: minimind merge --base BASE --lora FOLDER --out NEW.",
+                    )
                 raise PathError(f"The folder {text!r} holds no model: it has no config.json.", WAYS_OUT)
             return Base(str(path), path)
         if not path.exists():

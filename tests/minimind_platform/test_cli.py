@@ -142,6 +142,13 @@ def test_every_listing_speaks_json(run):
     assert shown["events"][0]["after"] == "QUEUED"
 
 
+def test_merge_is_the_trainer_s_own_command(capfd):
+    assert cli.main(["merge", "--help"]) == 0
+    assert "--lora ADAPTERS" in capfd.readouterr().out
+    assert cli.main(["merge", "--out", "x"]) == 2
+    assert "required: --lora" in capfd.readouterr().err
+
+
 def test_show_works_without_the_tracking_server(run):
     code, out, _ = run("show", "abcdef01")
     assert code == 0

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from trainer.adapter_bases import BaseRecord, fingerprint, sizes_of
 from trainer.adapters import AdapterFiles, add_adapters, lora_layers, merge_adapters, square_layers
 from trainer.base_sizes import base_sizes, sidecar
-from trainer.bases import base_at, build_model, load_base
+from trainer.bases import base_at, build_model, load_base, resolve_base
 from trainer.checkpoints import Checkpoints
 from trainer.configs import LoRAConfig, parse_config
 from trainer.errors import BaseModelError, SettingsError
@@ -110,8 +110,8 @@ def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(
     first = make_lora("parts", **values)
     update = first._update
 
-    def stopping() -> Any:
-        result = update()
+    def stopping(*step: Any) -> Any:
+        result = update(*step)
         first.session.stop_requested = first.step + 1 >= stop_at
         return result
 
@@ -339,6 +339,15 @@ def test_a_base_that_is_gone_or_changed_is_refused(home: Path, tmp_path: Path, c
         load_base(base_at(checkpoint(copy), copy / "out"), load_tokenizer(str(home / "base")))
     with pytest.raises(BaseModelError, match=told.replace(" but .*/base", " but base")):
         run(copy, "task")  # a resume puts its adapters back on the base too
+
+
+def test_adapters_of_others_are_to_be_merged_by_hand(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    shutil.copytree(checkpoint(home), folder, ignore=shutil.ignore_patterns("base.json", "config.json"))
+    with pytest.raises(BaseModelError, match="nothing tells which base") as told:
+        resolve_base(settings(home, from_weight=str(folder)), home)
+    assert "minimind merge" in told.value.hint
+    assert main(["merge", "--lora", str(folder), "--base", str(home / "base"), "--out", str(tmp_path / "merged")]) == 0
 
 
 # The command line ----------------------------------------------------------------------------------------------------
