@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
+from trainer.bases import Base, build_model
 from trainer.configs import parse_config
 from trainer.data import Rows, load_rows
 from trainer.loop import Loop
-from trainer.bases import Base, build_model
 from trainer.names import Metric
 from trainer.samples import generate
 from trainer.session import Session

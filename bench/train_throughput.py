@@ -21,12 +21,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from trainer.bases import Base, build_model
 from trainer.batches import IGNORE
 from trainer.configs import TrainConfig, parse_config
 from trainer.data import Rows, load_rows
 from trainer.devices import autocast, peak_flops, pick_device
 from trainer.loop import Loop
-from trainer.bases import Base, build_model
 from trainer.presets import PRESETS
 from trainer.samples import generate
 from trainer.session import Session
