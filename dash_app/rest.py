@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LOG_CHUNK = 1 << 18
 PAGE_LIMIT = 200
 LAST_OFFSET = 10**9
+FORCE = "Go on even if the data has changed since the checkpoint."
 ONE_KEY = "Two submissions with the same key make one task."
 STATUS = {NotFoundError: 404, ConflictError: 409, TrackingUnavailableError: 503, DatabaseUnavailableError: 503}
 
@@ -143,11 +144,15 @@ def _add_task_routes(router: APIRouter, platform: "Platform") -> None:
 
     actions: dict[str, Callable[[str], Task]] = {
         "stop": platform.stop,
-        "resume": platform.resume,
         "restore": platform.restore,
     }
     for name, act in actions.items():
         _add_action(router, name, act)
+
+    @router.post("/tasks/{id}/resume", tags=["tasks"])
+    def resume(id: str, force: bool = Query(False, description=FORCE)) -> Response:  # noqa: A002
+        """Let a stopped or failed task go on from its newest checkpoint."""
+        return answer(task_view(platform.resume(id, force), with_config=False))
 
     @router.post("/tasks/{id}/retry", tags=["tasks"])
     def retry(id: str, key: str = Query("", max_length=200, description=ONE_KEY)) -> Response:  # noqa: A002

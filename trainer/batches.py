@@ -8,7 +8,7 @@ batch size within a step change the speed and not the loss.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -96,6 +96,11 @@ class Batch:
     packed: bool
     weights: torch.Tensor | None = None
     """[targets] float32 weight of each target in the loss; None where all weigh the same."""
+
+    def unlabelled(self) -> "Batch":
+        """The same without labels: it counts for nothing, but a process that has no rows can compute along."""
+        weights = None if self.weights is None else self.weights[:0]
+        return replace(self, predict_at=self.predict_at[:0], targets=self.targets[:0], tokens=0, weights=weights)
 
     def to(self, device: torch.device) -> "Batch":
         """A copy on the device; a no-op on the CPU."""

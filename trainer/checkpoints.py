@@ -58,7 +58,7 @@ class Checkpoints:
         Raises:
             DiskError: the disk is full or refuses; what was written is removed, older checkpoints stay.
         """
-        final = self.folder / f"{_PREFIX}{step:06d}"
+        final = self.at(step).path
         temporary = self.folder / f".{final.name}.{os.getpid()}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         try:
@@ -87,6 +87,10 @@ class Checkpoints:
             return []
         found = [p for p in self.folder.iterdir() if _NAME.match(p.name) and (p / MANIFEST).is_file()]
         return sorted((Checkpoint(p, int(p.name.removeprefix(_PREFIX))) for p in found), key=lambda c: c.step)
+
+    def at(self, step: int) -> Checkpoint:
+        """The checkpoint of a step, whether it is there or not."""
+        return Checkpoint(self.folder / f"{_PREFIX}{step:06d}", step)
 
     def newest_good(self, report: Callable[[Checkpoint, str], None] = lambda _, __: None) -> Checkpoint | None:
         """The newest checkpoint whose every file has the size and SHA-256 of the manifest.

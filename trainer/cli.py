@@ -5,7 +5,6 @@ python -m trainer sft --config out/<run_id>/config.json
 """
 
 import argparse
-import errno
 import importlib
 import json
 import logging
@@ -18,9 +17,12 @@ from typing import Any
 from trainer.base_sizes import base_sizes
 from trainer.configs import TRAINING_TYPES, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import BusyError, Problem, SettingsError, TrainerError
+from trainer.failures import explain
 from trainer.fields import ConfigField, config_fields
+from trainer.launcher import Failure, Launcher, check_count, follow_launcher, give_up
 from trainer.names import Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
 from trainer.presets import PRESETS
+from trainer.ranks import Ranks
 from trainer.session import Session, lock_of, new_task_dir, write_json
 
 log = logging.getLogger("trainer")
@@ -66,6 +68,9 @@ def make_parser(type_name: str) -> argparse.ArgumentParser:
         metavar="0|1",
         help="1: go on with the newest unfinished run of exactly these settings",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="with --from_resume 1: go on even if the data has changed since"
+    )
     add_fields(parser, config_fields(cls))
     for name in MINIMIND_ONLY:
         parser.add_argument(f"--{name}", nargs="?", const="1", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -77,12 +82,19 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         _print_types()
         return ExitCode.FINISHED if argv else ExitCode.BAD_INPUT
-    _log_to_stdout()
+    ranks = Ranks.from_environment()
+    _log_to_stdout(ranks)
+    if ranks.count > 1:
+        follow_launcher()
     home = Path(os.environ.get(Env.HOME) or Path.cwd()).resolve()
     try:
         config, options = _read_settings(argv, home)
+        if ranks.count == 1:
+            check_count(config)
     except TrainerError as error:
         return _refuse(error)
+    if options.force:
+        os.environ[Env.FORCE] = "1"  # for other processes of this training too; it is no setting of the training
     task_dir, run_id, tracked = _place(config, home, options.from_resume == "1")
     return run(config, task_dir, run_id, home, tracked)
 
@@ -96,9 +108,10 @@ def run(config: TrainConfig, task_dir: Path, run_id: str, home: Path, tracked: b
         log.error("%s %s", error.message, error.hint)
         return ExitCode.FAILED
     with session:
-        if not (task_dir / TaskFile.CONFIG).exists():
+        together = config.num_processes > 1 and session.ranks.count == 1
+        if not (task_dir / TaskFile.CONFIG).exists() or together:
             write_json(task_dir / TaskFile.CONFIG, {"type": config.type, "config": config.model_dump()})
-        code, status = _attempt(config, session)
+        code, status = Launcher(config, session).run() if together else _attempt(config, session)
     if opened_here:
         from trainer.tracking import close_run
 
@@ -109,35 +122,29 @@ def run(config: TrainConfig, task_dir: Path, run_id: str, home: Path, tracked: b
 def _attempt(config: TrainConfig, session: Session) -> tuple[int, RunStatus]:
     try:
         recipe = importlib.import_module(f"trainer.recipes.{config.type}")  # torch is loaded here, not for --help
+        if session.ranks.count > 1:
+            from trainer.devices import pick_device
+
+            session.ranks.join(pick_device(config.device, session.ranks))
         outcome = recipe.train(config, session)
     except TrainerError as error:
-        log.error("%s %s", error.message, error.hint)
-        session.end(Outcome.FAILED, error.message, error.hint, error.error_class)
-        user = error.error_class in (ErrorClass.SETTINGS, ErrorClass.DATA, ErrorClass.BASE)
-        return ExitCode.BAD_INPUT if user else ExitCode.FAILED, RunStatus.FAILED
+        return _failed(session, error.message, error.hint, error.error_class, f"{error.message} {error.hint}")
     except Exception as error:
-        log.error("%s", traceback.format_exc().rstrip())
-        session.end(Outcome.FAILED, *_foreseen(error))
-        return ExitCode.FAILED, RunStatus.FAILED
+        return _failed(session, *explain(error, config), traceback.format_exc().rstrip())
     session.end(outcome)
+    session.ranks.leave()
     if outcome is Outcome.STOPPED:
         return ExitCode.STOPPED, RunStatus.KILLED
     return ExitCode.FINISHED, RunStatus.FINISHED
 
 
-def _foreseen(error: Exception) -> tuple[str, str, ErrorClass]:
-    """Sentence, hint and class for an exception that is not one of ours."""
-    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        text = str(error).splitlines()[0] if str(error) else "Out of memory."
-        return (
-            text,
-            "Lower batch_size and raise accumulation_steps by the same factor, or lower max_seq_len.",
-            ErrorClass.OUT_OF_MEMORY,
-        )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"The disk is full: {error}", "Free some space, then resume.", ErrorClass.DISK
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}"[:500], "The log has the details.", ErrorClass.INTERNAL
+def _failed(session: Session, message: str, hint: str, error_class: ErrorClass, details: str) -> tuple[int, RunStatus]:
+    if session.ranks.count > 1:  # the launcher tells it, once for all
+        give_up(session.task_dir, session.ranks.rank, Failure.now(message, hint, error_class, details))
+    log.error("%s", details)
+    session.end(Outcome.FAILED, message, hint, error_class)
+    user = error_class in (ErrorClass.SETTINGS, ErrorClass.DATA, ErrorClass.BASE)
+    return ExitCode.BAD_INPUT if user else ExitCode.FAILED, RunStatus.FAILED
 
 
 def _read_settings(argv: list[str], home: Path) -> tuple[TrainConfig, argparse.Namespace]:
@@ -216,18 +223,24 @@ def _is_run(run_id: str) -> bool:
 
 
 def _unfinished(config: TrainConfig, home: Path) -> Path | None:
-    wanted = json.loads(json.dumps({"type": config.type, "config": config.model_dump()}))
+    wanted = _training(json.loads(json.dumps({"type": config.type, "config": config.model_dump()})))
     found = []
     for path in (home / config.save_dir).glob(f"*/{TaskFile.CONFIG}"):
         result = path.parent / TaskFile.RESULT
         finished = result.exists() and json.loads(result.read_text())["outcome"] == Outcome.FINISHED
-        if finished or json.loads(path.read_text(encoding="utf-8")) != wanted:
+        if finished or _training(json.loads(path.read_text(encoding="utf-8"))) != wanted:
             continue
         lock = lock_of(path.parent)
         if lock is not None:  # else another trainer is at it now
             os.close(lock)
             found.append(path.parent)
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
+
+
+def _training(content: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that leave the training the same, so that it can go on with other values of them."""
+    kept = {name: value for name, value in content["config"].items() if name not in ("num_processes", "parallel")}
+    return content | {"config": kept}
 
 
 def _refuse(error: TrainerError) -> int:
@@ -249,10 +262,12 @@ def _print_types() -> None:
     print("\n`python -m trainer TYPE --help` lists the settings of a type.")
 
 
-def _log_to_stdout() -> None:
+def _log_to_stdout(ranks: Ranks) -> None:
+    """The first of several processes tells how the training goes; the others would only say the same."""
+    name = "" if ranks.first else f"rank {ranks.rank}: "
     logging.basicConfig(
         stream=sys.stdout,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
+        level=logging.INFO if ranks.first else logging.ERROR,
+        format=f"%(asctime)s %(levelname)s {name}%(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )

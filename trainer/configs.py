@@ -98,6 +98,8 @@ class LoRAConfig(SFTConfig):
             raise FieldError(
                 "from_weight", "lora_needs_base", "LoRA trains additions to a model: choose one to start from."
             )
+        if self.sharded:
+            raise FieldError("parallel", "adapters_not_sharded", "Adapters do not work with fsdp. Set it to ddp.")
         return self
 
     def unknown_targets(self, names: Collection[str]) -> Problem | None:

@@ -5,10 +5,11 @@ import contextlib
 import torch
 
 from trainer.errors import Problem, SettingsError
+from trainer.ranks import Ranks
 
 
-def pick_device(name: str) -> torch.device:
-    """The device that `device` names; `auto` is the first GPU, else the CPU.
+def pick_device(name: str, ranks: Ranks | None = None) -> torch.device:
+    """The device that `device` names; `auto` is the first GPU, else the CPU. Of several processes each has its GPU.
 
     Raises:
         SettingsError: a GPU is asked for that this machine does not have.
@@ -16,6 +17,13 @@ def pick_device(name: str) -> torch.device:
     count = torch.cuda.device_count()
     if name == "cpu" or (name == "auto" and count == 0):
         return torch.device("cpu")
+    if ranks and ranks.count > 1 and count:
+        if ranks.count > count:
+            text = f"{ranks.count} processes need {ranks.count} GPUs, and PyTorch can use {count}. "
+            text += f"Set num_processes to {count}, or device to cpu."
+            values = {"processes": ranks.count, "gpus": count}
+            raise SettingsError([Problem("num_processes", "more_than_gpus", text, values)])
+        return torch.device("cuda", ranks.rank)
     # The scheduler shows a task its own GPU only, so that any cuda name means the first that is visible.
     index = int(name.partition(":")[2] or 0) if count > 1 else 0
     if index >= count:

@@ -27,9 +27,10 @@ from trainer.model_files import ModelFiles, WholeModel
 from trainer.models import parameter_count, trainable_count
 from trainer.names import Metric, Outcome, Tag
 from trainer.optim import learning_rate, make_optimizer
+from trainer.parallel import Parallel
 from trainer.session import Session
 from trainer.sizes import flops_per_token, sizes_of_folder
-from trainer.state import load_state, save_state
+from trainer.state import collect_state, load_state, save_state
 from trainer.system import SystemSampler
 from trainer.window import StepResult, Window
 
@@ -55,18 +56,23 @@ class Loop:
         files: ModelFiles | None = None,
     ) -> None:
         self.config, self.session, self.tokenizer = config, session, tokenizer
-        # The loss is compiled together with the model, so that the logits need no passes of their own.
-        cache = session.task_dir.parent / ".cache" / "compile"
-        self.objective: Any = compiled(objective, cache) if config.compile else objective
         self.files = files or WholeModel()
         self.rows, self.eval_rows = rows, eval_rows
-        self.device = pick_device(config.device)
+        self.ranks = session.ranks
+        self.device = pick_device(config.device, self.ranks)
         if config.packing:
             pack(model)
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable()
-        self.model = model.to(self.device)  # type: ignore[arg-type]
-        use_grouped_experts(self.model, self.device, config.dtype)
+        self.parameters = parameter_count(model)
+        self.model = model
+        use_grouped_experts(model, self.device, config.dtype)
+        # The loss is compiled together with the model, so that the logits need no passes of their own.
+        cache = session.task_dir.parent / ".cache" / "compile"
+        self.objective: Any = compiled(objective, cache) if config.compile else objective
+        self.parallel = Parallel(model, self.objective, config, self.ranks, self.device)
+        if self.ranks.rank:
+            self.seed(0)
         self.optimizer = make_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(enabled=self.device.type == "cuda" and config.dtype == "float16")
         self.plan = StepPlan(
@@ -93,7 +99,7 @@ class Loop:
     def run(self) -> Outcome:
         """Train to the end, or until asked to stop."""
         resumed = self._resume()
-        parameters = parameter_count(self.model)
+        parameters = self.parameters
         total = self.plan.total_steps
         log.info(
             "%s %d rows, %d steps, %.2fM parameters on %s.",
@@ -112,8 +118,8 @@ class Loop:
         with SystemSampler(self.session, self.device):
             self.window.restart_clock()
             self._last_line, self._tokens_at_line = time.monotonic(), self.tokens_seen
-            while self.step < total and not self.session.stop_requested:
-                self._one_step()
+            while self.step < total and self._one_step():
+                pass
         if self.step < total:
             self._record()
             if self.step != self._saved_step:
@@ -123,9 +129,19 @@ class Loop:
         log.info("Finished %d steps.", total)
         return Outcome.FINISHED
 
-    def _one_step(self) -> None:
+    def seed(self, step: int) -> None:
+        """Random numbers of this process's own."""
+        torch.manual_seed(hash((self.config.seed, self.ranks.rank, step)) % 2**63)
+
+    def _one_step(self) -> bool:
+        """Do a step and what is due after it; False instead if any process was asked to stop."""
         graphs, began = compiled_graphs(), time.perf_counter()
-        result = self._update()
+        batches = self._batches()
+        sums = [sum(len(b.targets) for b in batches), sum(b.tokens for b in batches), self.session.stop_requested]
+        targets, tokens, stop = map(int, self.ranks.totals(sums))
+        if stop:
+            return False
+        result = self._update(batches, targets, tokens)
         self.step += 1
         if compiled_graphs() > graphs:
             self._compiled(time.perf_counter() - began)
@@ -140,6 +156,7 @@ class Loop:
             self._save(evaluate=True)
         elif self.step % self.eval_interval == 0:
             self._evaluate()
+        return True
 
     def _compiled(self, seconds: float) -> None:
         """The step that compiled is no measure of the speed."""
@@ -150,45 +167,50 @@ class Loop:
 
     # One step -------------------------------------------------------------------------------------------------------
 
-    def _update(self) -> StepResult:
-        """One optimizer step: every labelled token of all its batches weighs the same."""
+    def _batches(self) -> list[Batch]:
+        """This process's part of the batches of the next step."""
         epoch = self.plan.epoch_of(self.step)
-        groups = self.plan.step_rows(self.step)
-        batches = [self._batch(self.rows, indices, epoch) for indices in groups]
-        targets = sum(len(b.targets) for b in batches)
+        return [self._batch(self.rows, indices, epoch) for indices in self.plan.step_rows(self.step)]
+
+    def _batch(self, rows: Rows, indices: np.ndarray, epoch: int | None) -> Batch:
+        mine = self.ranks.part(indices, rows.lengths) if self.ranks.count > 1 else indices
+        if len(mine):
+            return make_batch(rows, mine, epoch, self.config.packing, self.pad_id)
+        return make_batch(rows, indices[:1], epoch, self.config.packing, self.pad_id).unlabelled()
+
+    def _update(self, batches: list[Batch], targets: int, tokens: int) -> StepResult:
+        """One optimizer step: every labelled token of all its batches, on all processes, weighs the same."""
         loss = torch.zeros((), device=self.device)
         sums: dict[Metric, torch.Tensor] = {}
         for batch in batches:
-            with autocast(self.device, self.config.dtype):
-                result = self.objective(self.model, batch.to(self.device))
-            share = result.total / targets
-            loss += share.detach()
-            parts = {name: value / targets for name, value in result.parts.items()}
-            if result.aux is not None:
-                weighted = result.aux * (len(batch.targets) / targets)
-                parts[Metric.AUX_LOSS] = weighted.detach()
-                share = share + weighted
-            self.scaler.scale(share).backward()
+            with self.parallel.adding_up(last=batch is batches[-1]):
+                with autocast(self.device, self.config.dtype):
+                    result = self.parallel.loss(batch.to(self.device))
+                share = result.total / targets
+                loss += share.detach()
+                parts = {name: value / targets for name, value in result.parts.items()}
+                if result.aux is not None:
+                    weighted = result.aux * (len(batch.targets) / targets)
+                    parts[Metric.AUX_LOSS] = weighted.detach()
+                    share = share + weighted
+                self.scaler.scale(share * self.parallel.scale).backward()
             for name, value in parts.items():
                 sums[name] = sums[name] + value if name in sums else value
         norm = self._apply(loss)
-        used = [int(i) for indices in groups for i in indices]
-        return StepResult(self.step + 1, loss, norm, targets, sum(b.tokens for b in batches), sums, used)
-
-    def _batch(self, rows: Rows, indices: np.ndarray, epoch: int | None) -> Batch:
-        return make_batch(rows, indices, epoch, self.config.packing, self.pad_id)
+        used = [int(i) for indices in self.plan.step_rows(self.step) for i in indices]
+        return StepResult(self.step + 1, loss, norm, targets, tokens, sums, used)
 
     def _apply(self, loss: torch.Tensor) -> torch.Tensor:
         """Clip, and take the step unless it would do harm."""
         self.scaler.unscale_(self.optimizer)
         limit = self.config.grad_clip or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        norm = self.parallel.clip(limit)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.plan, self.step + 1)
         # On the CPU, and where bad steps are to be skipped, look before the weights are touched. Else the window looks
         # when it closes, so that a GPU never waits for the host.
         looks = self.device.type == "cpu" or self.config.nan_policy == "skip"
-        if not looks or bool(torch.isfinite(loss) & torch.isfinite(norm)):
+        if not looks or self.ranks.all(bool(torch.isfinite(loss) & torch.isfinite(norm))):
             self.scaler.step(self.optimizer)
             self._skipped = 0
         elif self.config.nan_policy == "skip":
@@ -203,7 +225,7 @@ class Loop:
     def _record(self) -> None:
         if not len(self.window):
             return
-        closed = self.window.close()
+        closed = self.window.close(self.ranks)
         rate = learning_rate(self.config, self.plan, self.step)
         epoch = self.plan.batches_done(self.step) / self.plan.batches_per_epoch
         values = closed.values | {
@@ -232,7 +254,7 @@ class Loop:
         length = round(self.rows.report.tokens / max(1, self.rows.report.rows))
         # A third of the work is the gradients of the weights, which frozen ones do not need.
         work = (2 + trainable_count(self.model) / parameter_count(self.model)) / 3
-        return work * flops_per_token(sizes_of_folder(self.model.config.to_dict()), length) / peak
+        return work * flops_per_token(sizes_of_folder(self.model.config.to_dict()), length) / (peak * self.ranks.count)
 
     def _log_line(self, values: dict[str, float]) -> None:
         """At most one line a second, so that a fast run does not fill the disk."""
@@ -273,15 +295,16 @@ class Loop:
             return None
         began = self._now()
         self.model.eval()
-        total, targets = torch.zeros((), device=self.device, dtype=torch.float64), 0
+        total, own = torch.zeros((), device=self.device, dtype=torch.float64), 0
         for begin in range(0, len(self.eval_rows), self.config.batch_size):
             indices = np.arange(begin, min(begin + self.config.batch_size, len(self.eval_rows)))
             batch = self._batch(self.eval_rows, indices, None)
             with autocast(self.device, self.config.dtype):
                 total += next_token_loss(self.model, batch.to(self.device)).total
-            targets += len(batch.targets)
+            own += len(batch.targets)
         self.model.train()
-        value = float(total) / targets
+        loss, targets = self.ranks.totals([float(total), own])
+        value = loss / targets
         self.session.spool.metrics(self.step, {str(Metric.EVAL_LOSS): value})
         log.info("step=%d eval_loss=%.4f", self.step, value)
         self.window.leave_out(self._now() - began)
@@ -300,19 +323,24 @@ class Loop:
         name, value = (Metric.EVAL_LOSS, eval_loss) if eval_loss is not None else (Metric.LOSS, self.last_loss)
         best = evaluate and self.session.best.better(str(name), value, self.step)
         began = time.perf_counter()
-        checkpoint = self.checkpoints.save(self.step, self._write, {"tokens": self.tokens_seen, "loss": self.last_loss})
-        self._announce(checkpoint, eval_loss, best)
-        for old in self.checkpoints.surplus(self.session.best.step if self.session.best.name else None):
-            self.checkpoints.remove(old)
-            self.session.spool.write("checkpoint_removed", step=old.step, path=old.relative)
+        model, state = self.parallel.whole(), collect_state(self)
+        if self.ranks.first:
+            self._write(model, state, eval_loss, best)
         self._saved_step = self.step
         seconds = time.perf_counter() - began
         self.window.leave_out(seconds)
         log.info("Checkpoint of step %d written in %.1f s.", self.step, seconds)
 
-    def _write(self, folder: Path) -> None:
-        self.files.save(self.model, self.tokenizer, folder)
-        save_state(self, folder)
+    def _write(self, model: PreTrainedModel, state: dict[str, Any], eval_loss: float | None, best: bool) -> None:
+        def write_files(folder: Path) -> None:
+            self.files.save(model, self.tokenizer, folder)
+            save_state(self, state, folder)
+
+        about = {"tokens": self.tokens_seen, "loss": self.last_loss}
+        self._announce(self.checkpoints.save(self.step, write_files, about), eval_loss, best)
+        for old in self.checkpoints.surplus(self.session.best.step if self.session.best.name else None):
+            self.checkpoints.remove(old)
+            self.session.spool.write("checkpoint_removed", step=old.step, path=old.relative)
 
     def _announce(self, checkpoint: Checkpoint, eval_loss: float | None, best: bool) -> None:
         tags = {
@@ -320,7 +348,7 @@ class Loop:
             Tag.TOKENS: str(self.tokens_seen),
             Tag.LOSS: f"{self.last_loss:.6g}",
             Tag.BYTES: str(sum(file.stat().st_size for file in checkpoint.path.glob("*.safetensors"))),
-            Tag.PARAMETERS: str(parameter_count(self.model)),
+            Tag.PARAMETERS: str(self.parameters),
             Tag.BASE: self.config.from_weight,
             Tag.DATASET_SHA256: self.rows.report.sha256,
         } | self.files.tags(self.model)
@@ -344,9 +372,10 @@ class Loop:
         self.session.spool.write("checkpoint_removed", step=checkpoint.step, path=checkpoint.relative)
 
     def _resume(self) -> bool:
-        found = self.checkpoints.newest_good(self._drop_damaged)
-        if found is None:
+        found = self.checkpoints.newest_good(self._drop_damaged) if self.ranks.first else None
+        [step] = map(int, self.ranks.totals([found.step if found else -1 if self.ranks.first else 0]))
+        if step < 0:
             return False
-        load_state(self, found.path)
+        load_state(self, self.checkpoints.at(step).path)
         self._saved_step = self.step
         return True

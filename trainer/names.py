@@ -93,12 +93,14 @@ class ErrorClass(StrEnum):
     """The device had too little memory. Never retried."""
     DISK = "disk"
     """No space left, or the disk refused to write."""
+    KILLED = "killed"
+    """One of several processes was killed from outside. Tried again, as when the only one is."""
     INTERNAL = "internal"
     """An exception that we did not foresee."""
 
 
 class ExitCode:
-    """Exit codes of `python -m trainer`. torchrun hides them, so `result.json` is what counts."""
+    """Exit codes of `python -m trainer`. A process in between may hide them, so `result.json` is what counts."""
 
     FINISHED = 0
     FAILED = 1
@@ -116,6 +118,8 @@ class TaskFile(StrEnum):
     RESULT = "result.json"
     TEACHER = "teacher.json"
     CHECKPOINTS = "checkpoints"
+    FORCE = "force"
+    """In the folder of an attempt: it goes on even if the data has changed."""
 
 
 class Env(StrEnum):
@@ -129,3 +133,17 @@ class Env(StrEnum):
     HOME = "MINIMIND_HOME"
     ATTEMPT = "MINIMIND_ATTEMPT"
     """Directory of the attempt, `…/attempt-N`; also marks the processes that belong to it."""
+
+    FORCE = "MINIMIND_FORCE"
+    """1: go on even if the data has changed since the checkpoint."""
+
+    # What the launcher tells each of several processes
+    RANK = "MINIMIND_RANK"
+    RANKS = "MINIMIND_RANKS"
+    """How many there are."""
+    STORE_PORT = "MINIMIND_STORE_PORT"
+    """Where they meet, on 127.0.0.1."""
+    STORE_SOCKET = "MINIMIND_STORE_SOCKET"
+    """The open socket of that port, for the first of them."""
+    LAUNCHER = "MINIMIND_LAUNCHER"
+    """Process that started them."""

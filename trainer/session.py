@@ -21,7 +21,8 @@ from typing import Any
 from trainer.configs import TrainConfig
 from trainer.errors import BusyError
 from trainer.names import Env, ErrorClass, Outcome, TaskFile
-from trainer.spool import Spool
+from trainer.ranks import Ranks
+from trainer.spool import NoSpool, Spool
 
 log = logging.getLogger("trainer")
 
@@ -53,6 +54,7 @@ class Session:
     attempt: int
     tracked: bool
     """Whether a tracking server is to be fed."""
+    ranks: Ranks = field(default_factory=Ranks.from_environment)
     spool: Spool = field(init=False)
     stop_requested: bool = False
     step: int = 0
@@ -63,23 +65,33 @@ class Session:
 
     @classmethod
     def open(cls, config: TrainConfig, task_dir: Path, home: Path, run_id: str, tracked: bool) -> "Session":
-        """Begin an attempt in a task directory, which is made if need be.
+        """Begin an attempt in a task directory, which is made if need be. Of several processes, the launcher holds the
+        directory and the first one writes the spool.
 
         Raises:
             BusyError: another trainer is at work in it.
         """
-        task_dir.mkdir(parents=True, exist_ok=True)
-        lock = lock_of(task_dir)
-        if lock is None:
-            raise BusyError(f"Another trainer is at work in {task_dir}.", "Wait for its end, or stop it.")
-        (task_dir / TaskFile.RESULT).unlink(missing_ok=True)
         attempt = int(os.environ.get(Env.ATTEMPT, "attempt-1").rpartition("-")[2])
         session = cls(task_dir, home, run_id, config, attempt, tracked)
-        session._lock = lock
-        session.spool = Spool(task_dir)
+        if session.ranks.count == 1:
+            session._take()
+        session.spool = Spool(task_dir) if session.ranks.first else NoSpool()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, session._ask_to_stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))  # the launcher holds them back
         return session
+
+    def _take(self) -> None:
+        self.task_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_of(self.task_dir)
+        if self._lock is None:
+            raise BusyError(f"Another trainer is at work in {self.task_dir}.", "Wait for its end, or stop it.")
+        (self.task_dir / TaskFile.RESULT).unlink(missing_ok=True)
+
+    def reopen(self) -> None:
+        """Take over the spool from a process that is gone."""
+        self.spool.close()
+        self.spool = Spool(self.task_dir)
 
     def __enter__(self) -> "Session":
         return self
@@ -104,19 +116,32 @@ class Session:
             parameters=parameters,
             device=device,
         )
-        if self.tracked:
+        self.feed()
+
+    def feed(self) -> None:
+        """Start feeding the tracking server, if there is one."""
+        if self.tracked and self.ranks.first:
             from trainer.tracking import Tracking
 
             self._tracking = Tracking(self.task_dir, self.run_id, self.config.registered_name)
             self._tracking.start()
 
+    @property
+    def force(self) -> bool:
+        """Whether a person wants to go on although the data has changed."""
+        attempt = os.environ.get(Env.ATTEMPT)
+        return os.environ.get(Env.FORCE) == "1" or bool(attempt and (Path(attempt) / TaskFile.FORCE).exists())
+
     def event(self, name: str, text: str) -> None:
         """Record something that a person should find in the history, and log it."""
-        log.warning(text)
+        if self.ranks.first:
+            log.warning(text)
         self.spool.write("event", step=self.step, name=name, text=text)
 
     def end(self, outcome: Outcome, error: str = "", hint: str = "", error_class: ErrorClass | str = "") -> None:
         """Record the end, let the tracking server catch up, and write `result.json` last."""
+        if not self.ranks.first:
+            return
         with contextlib.suppress(OSError):  # a full disk must not keep us from saying so in the result
             self.spool.write("end", outcome=outcome, step=self.step)
             self.spool.flush()
@@ -140,6 +165,8 @@ class Session:
         # Only a flag: the loop saves at the next step boundary. Saving in a handler could find the model half updated.
         if not self.stop_requested:
             self.stop_requested = True
+            if self.ranks.count > 1:  # the launcher says it
+                return
             with contextlib.suppress(Exception):
                 os.write(sys.stdout.fileno(), f"Stop requested ({signal.Signals(number).name}).\n".encode())
 

@@ -120,6 +120,13 @@ class TrainConfig(BaseModel):
     """Compile the model with torch.compile: a slow start, then faster steps. On the CPU it needs a C++ compiler."""
     gradient_checkpointing: Annotated[bool, Setting("runtime", advanced=True)] = False
     """Recompute activations in the backward pass: less memory, slower steps."""
+    num_processes: Annotated[int, Field(ge=1, le=1024), Setting("runtime", advanced=True)] = 1
+    """Processes that share the rows of each batch: one a GPU, or any number up to the cores on the CPU. The training
+    stays the same whatever it is; MiniMind's batch_size counts for each process, here it is that of all together. The
+    load-balancing loss of a mixture of experts is that of each process's rows."""
+    parallel: Annotated[Literal["ddp", "fsdp"], Setting("runtime", advanced=True)] = "ddp"
+    """With several processes: ddp has the whole model in each, fsdp a shard of its weights and of its optimizer, for a
+    model that does not fit one GPU."""
 
     log_interval: Annotated[int, Field(ge=0), Setting("output", advanced=True)] = 0
     """Steps between two points of the curves. 0: so that a run has at most 10,000 points."""
@@ -182,6 +189,27 @@ class TrainConfig(BaseModel):
                 experts=self.num_experts,
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_processes(self) -> "TrainConfig":
+        count, rows, device = self.num_processes, self.batch_size, self.device
+        if count > rows:
+            text = f"{count} processes cannot share the {rows} rows of a batch. Raise batch_size or lower it."
+            raise FieldError("num_processes", "more_than_rows", text, processes=count, rows=rows)
+        if count > 1 and ":" in device:
+            text = f"{device} is one GPU, and num_processes is {count}. Set device to cuda or auto."
+            raise FieldError("device", "one_gpu", text, device=device, processes=count)
+        if self.sharded and (self.compile or self.dtype == "float16"):
+            name, way = ("compile", "false") if self.compile else ("dtype", "bfloat16")
+            raise FieldError(
+                name, "not_sharded", f"This does not work with parallel fsdp. Set {name} to {way}.", way=way
+            )
+        return self
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds only a part of the model."""
+        return self.parallel == "fsdp" and self.num_processes > 1
 
     @property
     def head_dim(self) -> int:

@@ -82,6 +82,22 @@ class Spool:
         return last, last_eval
 
 
+class NoSpool(Spool):
+    """Takes records and keeps none: one of several processes writes them all."""
+
+    def __init__(self) -> None:
+        self.last_step = self.last_eval_step = 0
+
+    def write(self, kind: str, **content: Any) -> None:
+        """Nothing."""
+
+    def flush(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 def _number(value: float) -> float | None:
     """JSON has no NaN and no infinity; None stands for both, and MLflow gets NaN."""
     return float(value) if math.isfinite(value) else None

@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from trainer.loop import Loop
 
 
-def save_state(loop: "Loop", folder: Path) -> None:
+def collect_state(loop: "Loop") -> dict[str, Any]:
+    """What only all processes together know: the optimizer, and the random numbers of each. Called by all of them."""
+    random = [{"cpu": state} for state in loop.ranks.stacked(torch.get_rng_state())]
+    if loop.device.type == "cuda":
+        for own, state in zip(random, loop.ranks.stacked(torch.cuda.get_rng_state(loop.device)), strict=True):
+            own["cuda"] = state
+    optimizer = loop.parallel.optimizer_state(loop.optimizer)
+    return {"optimizer": optimizer, "random": random, "scaler": loop.scaler.state_dict()}
+
+
+def save_state(loop: "Loop", collected: dict[str, Any], folder: Path) -> None:
     """Write `trainer_state/` into a checkpoint folder."""
     state = folder / STATE_DIR
     state.mkdir()
-    random = {"cpu": torch.get_rng_state()}
-    if loop.device.type == "cuda":
-        random["cuda"] = torch.cuda.get_rng_state(loop.device)
-    torch.save(
-        {"optimizer": loop.optimizer.state_dict(), "random": random, "scaler": loop.scaler.state_dict()},
-        state / "optimizer.pt",
-    )
+    torch.save(collected, state / "optimizer.pt")
     best = loop.session.best
     content = {
         "step": loop.step,
@@ -44,22 +48,31 @@ def load_state(loop: "Loop", folder: Path) -> None:
     """Put a loop where the checkpoint was.
 
     Raises:
-        DataError: the data file has changed since.
+        DataError: the data file has changed since, and nobody wants to go on all the same.
         BaseModelError: the checkpoint belongs to other settings.
     """
     content = json.loads((folder / STATE_DIR / "state.json").read_text(encoding="utf-8"))
     _check_same(loop, content, folder)
-    loop.files.load(loop.model, folder)
+    loop.parallel.load(loop.files, folder)
     # weights_only: a checkpoint is data, never code
     saved: dict[str, Any] = torch.load(folder / STATE_DIR / "optimizer.pt", map_location="cpu", weights_only=True)
-    loop.optimizer.load_state_dict(saved["optimizer"])
+    loop.parallel.load_optimizer(loop.optimizer, saved["optimizer"])
     loop.scaler.load_state_dict(saved["scaler"])
-    torch.set_rng_state(saved["random"]["cpu"])
-    if loop.device.type == "cuda" and "cuda" in saved["random"]:
-        torch.cuda.set_rng_state(saved["random"]["cuda"], loop.device)
+    _set_random(loop, saved["random"], content["step"])
     loop.step = loop.session.step = content["step"]
     loop.tokens_seen, loop.last_loss = content["tokens_seen"], content["last_loss"]
     loop.session.best = Best(**content["best"])
+
+
+def _set_random(loop: "Loop", saved: list[dict[str, torch.Tensor]], step: int) -> None:
+    """The random numbers go on; those of a process that there was not before begin, and not as they did at step 0."""
+    rank = loop.ranks.rank
+    if rank >= len(saved):
+        loop.seed(step)
+        return
+    torch.set_rng_state(saved[rank]["cpu"])
+    if loop.device.type == "cuda" and "cuda" in saved[rank]:
+        torch.cuda.set_rng_state(saved[rank]["cuda"], loop.device)
 
 
 def _plan(loop: "Loop") -> dict[str, Any]:
@@ -68,14 +81,20 @@ def _plan(loop: "Loop") -> dict[str, Any]:
 
 def _check_same(loop: "Loop", content: dict[str, Any], folder: Path) -> None:
     was, now = content["dataset_sha256"], loop.rows.report.sha256
+    plan, same = _plan(loop), content["plan"]
     if was != now:
-        raise DataError(
-            f"{loop.rows.report.path} has changed since {folder.name} (SHA-256 {was[:12]}… then, {now[:12]}… now).",
-            "Put the old file back, or start a new task from that checkpoint.",
-        )
-    if content["plan"] != _plan(loop):
+        text = f"{loop.rows.report.path} has changed since {folder.name} (SHA-256 {was[:12]}… then, {now[:12]}… now)"
+        if not loop.session.force:
+            raise DataError(
+                f"{text}.",
+                "Put the old file back, start a new task from that checkpoint, or resume it with --force, which goes "
+                "on at the same step in the new data.",
+            )
+        loop.session.event("data_changed", f"{text}; going on with the new data, as was asked for.")
+        same = same | {"rows": plan["rows"]}
+    if same != plan:
         raise BaseModelError(
-            f"{folder.name} was made with {content['plan']}, the settings now give {_plan(loop)}; "
+            f"{folder.name} was made with {content['plan']}, the settings now give {plan}; "
             "its position in the data would be wrong.",
             "Resume with the same batch_size, accumulation_steps and max_seq_len, or start a new task from it.",
         )

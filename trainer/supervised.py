@@ -20,7 +20,7 @@ from trainer.configs import TrainConfig
 from trainer.data import Rows, load_rows
 from trainer.errors import BaseModelError, SettingsError
 from trainer.minimind_files import write_pth
-from trainer.models import is_minimind
+from trainer.models import is_minimind, load_folder
 from trainer.rope import is_yarn
 from trainer.session import Session, write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
@@ -49,11 +49,12 @@ def prepare(config: TrainConfig, session: Session) -> Parts:
     Raises:
         TrainerError: settings, data or base weights that cannot work, before anything is trained.
     """
-    newest = Checkpoints(session.task_dir, config.keep_checkpoints).newest_good()
-    base = _base(newest, config, session)
-    tokenizer = _tokenizer(config, base, session.home)
-    rows = _load(config.data_path, config, tokenizer, session)
-    rows, eval_rows = _split(config, tokenizer, rows, session)
+    with session.ranks.in_turn():
+        newest = Checkpoints(session.task_dir, config.keep_checkpoints).newest_good()
+        base = _base(newest, config, session)
+        tokenizer = _tokenizer(config, base, session.home)
+        rows = _load(config.data_path, config, tokenizer, session)
+        rows, eval_rows = _split(config, tokenizer, rows, session)
     return Parts(build_model(config, tokenizer, base), tokenizer, rows, eval_rows, newest is not None, base)
 
 
@@ -132,12 +133,14 @@ def _split(config: TrainConfig, tokenizer: ChatTokenizer, rows: Rows, session: S
 def export_minimind(config: TrainConfig, session: Session, parts: Parts) -> None:
     """Write `out/{save_weight}_{hidden}{_moe}.pth` as MiniMind's own scripts would, with a description beside it."""
     model, sizes = parts.model, parts.model.config
-    if not config.save_weight:
+    if not config.save_weight or not session.ranks.first:
         return
     if not is_minimind(sizes):
         log.info("No MiniMind file: %s is not of the MiniMind family.", type(model).__name__)
         return
     path = minimind_path(config, session, sizes)
+    if config.sharded:  # this process has only its shard; the last checkpoint has all
+        model = load_folder(Checkpoints(session.task_dir, 1).all()[-1].path)
     write_pth(model.state_dict(), path)
     write_json(sidecar(path), describe(config, session, parts))
     log.info("Weights written to %s.", path)

@@ -31,21 +31,37 @@ class SystemSampler:
         self._thread.join()
 
     def _work(self) -> None:
-        process = psutil.Process()
-        process.cpu_percent()
+        ranks = self._session.ranks
+        trunk = psutil.Process() if ranks.count == 1 else psutil.Process().parent() or psutil.Process()
+        family = {trunk.pid: trunk}
+        _sample([trunk])
         while not self._done.wait(INTERVAL_SECONDS):
-            self._session.spool.system(self._session.step, self._sample(process))
+            gpu = torch.cuda.memory_reserved(self._device) / 1e6 if self._device.type == "cuda" else 0.0
+            if not ranks.first:
+                ranks.post("gpu_memory", gpu)
+                continue
+            # the same objects each time: a process is asked for the CPU time since it was asked last
+            family = {p.pid: family.get(p.pid, p) for p in [trunk, *trunk.children(recursive=True)]}
+            values = _sample(list(family.values()))
+            if self._device.type == "cuda":
+                values[str(Metric.GPU_MEMORY_MB)] = gpu + sum(ranks.posted("gpu_memory"))
+            self._session.spool.system(self._session.step, values)
 
-    def _sample(self, process: psutil.Process) -> dict[str, float]:
-        """CPU in percent of one core and resident memory in MB, of this process and its children."""
-        family = [process, *process.children(recursive=True)]
-        values = {
-            str(Metric.CPU_PERCENT): process.cpu_percent(),
-            str(Metric.MEMORY_MB): sum(_memory(p) for p in family) / 1e6,
-        }
-        if self._device.type == "cuda":
-            values[str(Metric.GPU_MEMORY_MB)] = torch.cuda.memory_reserved(self._device) / 1e6
-        return values
+
+def _sample(family: list[psutil.Process]) -> dict[str, float]:
+    """CPU in percent of one core and resident memory in MB, of all processes of the training."""
+    return {
+        str(Metric.CPU_PERCENT): sum(_cpu(p) for p in family),
+        str(Metric.MEMORY_MB): sum(_memory(p) for p in family) / 1e6,
+    }
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Since it was asked last; 0 the first time."""
+    try:
+        return process.cpu_percent()
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _memory(process: psutil.Process) -> int:

@@ -1,11 +1,12 @@
 """The window of steps between two records: numbers stay on the device until it closes, so that no step waits."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from trainer.names import Metric
+from trainer.ranks import Ranks
 
 
 @dataclass
@@ -14,7 +15,7 @@ class StepResult:
 
     step: int
     loss: torch.Tensor
-    """Mean over the labelled tokens of the step."""
+    """Mean over the labelled tokens of the step: this process's share of it, all of it once the window is closed."""
     grad_norm: torch.Tensor
     targets: int
     """Labelled tokens."""
@@ -57,11 +58,11 @@ class Window:
         """Leave out time that was spent on something else than steps."""
         self._began += seconds
 
-    def close(self) -> Closed:
+    def close(self, ranks: Ranks) -> Closed:
         """The record of the window: token-weighted mean, least and largest loss, mean norm, speed. Waits for the
-        device, once."""
+        device and the other processes, once."""
         results, seconds = self._results, time.perf_counter() - self._began
-        losses = torch.stack([r.loss for r in results]).double().cpu()
+        losses = ranks.total(torch.stack([r.loss for r in results]).double().cpu())
         norms = torch.stack([r.grad_norm for r in results]).double().cpu()
         seconds = max(seconds, time.perf_counter() - self._began)  # includes what the device still had to do
         weights = torch.tensor([r.targets for r in results], dtype=torch.float64)
@@ -76,8 +77,9 @@ class Window:
             Metric.STEP_SECONDS: seconds / len(results),
         }
         for name in results[0].parts:
-            means = torch.stack([r.parts[name] for r in results]).double().cpu()
+            means = ranks.total(torch.stack([r.parts[name] for r in results]).double().cpu())
             values[name] = float((means * weights).sum() / weights.sum())
-        bad = next((r for r, ok in zip(results, finite.tolist(), strict=True) if not ok), None)
+        seen = (replace(r, loss=loss) for r, loss in zip(results, losses, strict=True))
+        bad = next((r for r, ok in zip(seen, finite.tolist(), strict=True) if not ok), None)
         self._results, self._began = [], time.perf_counter()
         return Closed({str(name): value for name, value in values.items()}, bad)

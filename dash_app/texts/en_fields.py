@@ -47,6 +47,8 @@ LABELS: dict[str, str] = {
     "packing": "Packing",
     "compile": "Compile",
     "gradient_checkpointing": "Gradient checkpointing",
+    "num_processes": "Processes",
+    "parallel": "Model on the processes",
     "log_interval": "Steps between points",
     "eval_interval": "Steps between evaluations",
     "save_interval": "Steps between checkpoints",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minimind_platform.datasets import DataFiles
+from minimind_platform.devices import cores, gpus
 from minimind_platform.errors import (
     NotFoundError,
     PathError,
@@ -78,6 +79,8 @@ class Checks:
             text = getattr(checked.given, name)
             if text and name not in wrong:
                 self._check_data(checked, name, text, changes)
+        if not {"num_processes", "device"} & wrong:
+            _check_processes(checked)
         if checked.given.tokenizer_path and "tokenizer_path" not in wrong:
             self._check_tokenizer(checked, changes)
         if "from_weight" not in wrong:
@@ -173,6 +176,22 @@ class Checks:
         checked.problems += problems
         contradicted = {problem.field for problem in problems}
         changes.update({n: v for n, v in base_sizes(base.path).items() if n in fields and n not in contradicted})
+
+
+def _check_processes(checked: Checked) -> None:
+    """Every process needs a GPU of its own, or a core."""
+    assert checked.given is not None
+    count, device = checked.given.num_processes, checked.given.device
+    here = len(gpus())
+    if count > 1 and here and device != "cpu":
+        if count > here:
+            text = f"{count} processes need {count} GPUs, and this machine has {here}. Lower it, or set device to cpu."
+            values = {"processes": count, "gpus": here}
+            checked.problems.append(Problem("num_processes", "more_than_gpus", text, values))
+    elif count > cores():
+        text = f"{count} is more than the {cores()} cores that this machine lets it use. Lower it."
+        values = {"processes": count, "cores": cores()}
+        checked.problems.append(Problem("num_processes", "more_than_cores", text, values))
 
 
 def _without(type_name: str, values: dict[str, Any], wrong: set[str]) -> TrainConfig | None:

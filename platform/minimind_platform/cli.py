@@ -119,6 +119,8 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
     for name, text in tasks.ACTIONS.items():
         action = command(name, text, tasks.act)
         action.add_argument("ids", nargs="+", metavar="ID", help="task id, or the begin of it")
+        if name == "resume":
+            action.add_argument("--force", action="store_true", help="even if the data has changed since")
         action.set_defaults(action=name)
 
     models = command("models", "List model versions, newest first.", tasks.models)

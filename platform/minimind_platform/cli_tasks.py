@@ -167,7 +167,8 @@ def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     failed = 0
     for id in arguments.ids:  # noqa: A001
         try:
-            task = getattr(platform, arguments.action)(id)
+            more = {"force": True} if getattr(arguments, "force", False) else {}
+            task = getattr(platform, arguments.action)(id, **more)
         except (PlatformError, TrainerError) as error:
             failed += 1
             print(f"{id}: {error.message} {error.hint}".strip(), file=sys.stderr)

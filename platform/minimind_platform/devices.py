@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 QUERY = "index,uuid,name,memory.total,memory.used"
@@ -95,6 +96,19 @@ def slots(cpu_slots: int) -> dict[str, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def visible_devices(slot: str) -> str:
-    """Value of CUDA_VISIBLE_DEVICES for a task in this slot: its own GPU only, or none."""
-    return next((gpu.uuid for gpu in gpus() if gpu.slot == slot), "")
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def join_slots(slots: Sequence[str]) -> str:
+    """Slots of one kind as one word: cuda:0, cuda:0,1."""
+    kind = slots[0].partition(":")[0]
+    return f"{kind}:{','.join(slot.partition(':')[2] for slot in slots)}"
+
+
+def visible_devices(device: str) -> str:
+    """Value of CUDA_VISIBLE_DEVICES for a task on this device, one or several slots: its own GPUs only, or none."""
+    kind, _, numbers = device.partition(":")
+    held = {f"{kind}:{number}" for number in numbers.split(",")}
+    return ",".join(gpu.uuid for gpu in gpus() if gpu.slot in held)

@@ -43,7 +43,7 @@ class LaunchSpec:
     config: dict[str, Any]
     task_dir: Path
     device: str
-    """Slot that the task holds."""
+    """Slots that the task holds, such as `cuda:0,1`."""
 
     @classmethod
     def of(cls, task: Task, task_dir: Path) -> "LaunchSpec":

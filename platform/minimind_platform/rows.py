@@ -37,6 +37,7 @@ class Waiting:
     name: str
     wants: str
     """Device of its settings: auto, cpu, cuda, cuda:1."""
+    processes: int
     not_before: float
     waits_for: str
 
@@ -66,6 +67,7 @@ def new_row(new: NewTask) -> dict[str, Any]:
         "state": State.QUEUED.value,
         "config": json.dumps(new.config, ensure_ascii=False),
         "wants": str(new.config.get("device", "auto")),
+        "processes": int(new.config.get("num_processes", 1)),
         "search": "\n".join(words).casefold(),
         "priority": new.priority,
         "parent_id": new.parent_id,

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, T
 
 from minimind_platform.tasks import State
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """All versions of the database that this program knows, oldest first."""
 
 metadata = MetaData()
@@ -29,6 +29,7 @@ task = Table(
     Column("state", String(16), nullable=False),
     Column("config", Text, nullable=False),
     Column("wants", String(40), nullable=False),  # config["device"], so that a claim need not read configs
+    Column("processes", Integer, nullable=False, server_default="1"),  # config["num_processes"], for the same reason
     Column("search", Text, nullable=False),  # name, id, type and data path, casefolded
     Column("priority", Integer, nullable=False),
     Column("parent_id", String(64), nullable=False),

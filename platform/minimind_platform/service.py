@@ -168,9 +168,21 @@ class Platform:
         """Stop a task: at once if it waits, else once it has saved a checkpoint. A stopping one is left alone."""
         return self._moved(id, _stopped)
 
-    def resume(self, id: str) -> Task:  # noqa: A002
-        """Let a stopped or failed task go on from its newest checkpoint: the same run, the next attempt."""
-        return self._moved(id, _resumed)
+    def resume(self, id: str, force: bool = False) -> Task:  # noqa: A002
+        """Let a stopped or failed task go on from its newest checkpoint: the same run, the next attempt.
+
+        Args:
+            id: the task.
+            force: go on even if its data has changed since that checkpoint.
+        """
+        task = self.task(id)
+        mark = self.settings.task_dir(task.id) / f"attempt-{task.attempt + 1}" / TaskFile.FORCE
+        if force and _resumed(task):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
+        return self._moved(task.id, _resumed)
 
     def retry(self, id: str, key: str = "") -> Task:  # noqa: A002
         """Queue a new task with the same settings; `key` as in `submit`."""

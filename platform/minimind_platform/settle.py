@@ -50,6 +50,8 @@ def judge(state: State, ending: Ending) -> Verdict:
         return Verdict(State.FINISHED, "trained to its end")
     if state is State.STOPPING:
         return _stopped(ending)
+    if ending.error_class == ErrorClass.KILLED:
+        return Verdict(State.LOST, f"lost with one of its processes ({ending.error.rstrip('.')})")
     if ending.outcome is Outcome.FAILED:
         return _failed(ending.error, ending.error_class, ending.hint)
     if ending.outcome is Outcome.STOPPED:

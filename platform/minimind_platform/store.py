@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, PoolProxiedConnection, Row, ca
 from sqlalchemy.exc import IntegrityError
 
 from minimind_platform.database import open_engine, transaction
+from minimind_platform.devices import join_slots
 from minimind_platform.errors import ConflictError, NotFoundError
 from minimind_platform.rows import NewTask, Retries, Waiting, effects, from_progress, new_row, to_task
 from minimind_platform.schema import lease, task_event
@@ -166,7 +167,9 @@ class Store:
     # scheduler
 
     def claim(self, slots_by_kind: Mapping[str, Sequence[str]], now: float) -> Task | None:
-        """Give the task whose turn it is a free slot that it can use, and make it STARTING.
+        """Give the task whose turn it is the free slots that it needs, all at once, and make it STARTING.
+
+        What a task whose turn it is waits for is kept free for it, so that smaller ones behind it cannot starve it.
 
         Args:
             slots_by_kind: all slots of this machine, such as `{"cpu": ["cpu:0"], "cuda": ["cuda:0", "cuda:1"]}`.
@@ -174,13 +177,11 @@ class Store:
         """
         due = (table.c.state == State.QUEUED.value) & (table.c.not_before <= now) & table.c.deleted_at.is_(None)
         with self._read() as connection:  # nothing to do is the usual answer; it costs no lock
-            if not _usable(connection, due, slots_by_kind):
+            if not _next(connection, due, slots_by_kind):
                 return None
         with self._write() as connection:
-            free = _usable(connection, due, slots_by_kind)
-            query = select(table).where(due & table.c.wants.in_(free)).order_by(*TURN).limit(1)
-            row = connection.execute(query.with_for_update(skip_locked=True)).first()
-            return _start(connection, row, free[row.wants], now) if row else None
+            found = _next(connection, due, slots_by_kind)
+            return _start(connection, *found, now) if found else None
 
     def changed(self) -> bool:
         """Whether somebody has written since the last call; may say so in vain. Costs microseconds.
@@ -206,7 +207,7 @@ class Store:
     def waiting(self) -> list[Waiting]:
         """Queued tasks in the order of their turn."""
         c = table.c
-        query = select(c.id, c.name, c.wants, c.not_before, c.waits_for)
+        query = select(c.id, c.name, c.wants, c.processes, c.not_before, c.waits_for)
         query = query.where((c.state == State.QUEUED.value) & c.deleted_at.is_(None)).order_by(*TURN)
         with self._read() as connection:
             return [Waiting(*row) for row in connection.execute(query)]
@@ -272,12 +273,14 @@ def _one(connection: Connection, task_id: str) -> Task:
     return to_task(row)
 
 
-def _start(connection: Connection, row: Row[Any], slot: str, now: float) -> Task:
-    values = {"state": State.STARTING.value, "version": row.version + 1, "attempt": row.attempt + 1, "device": slot}
+def _start(connection: Connection, row: Row[Any], slots: Sequence[str], now: float) -> Task:
+    device = join_slots(slots)
+    values = {"state": State.STARTING.value, "version": row.version + 1, "attempt": row.attempt + 1, "device": device}
     values |= {"started_at": now, "waits_for": "", "attempt_step": json.loads(row.progress).get("step", 0)}
     connection.execute(update(table).where(table.c.id == row.id).values(values))
-    connection.execute(insert(lease).values(slot=slot, task_id=row.id, attempt=row.attempt + 1, taken_at=now))
-    _record(connection, row.id, row.attempt + 1, State.QUEUED, State.STARTING, f"its turn, on {slot}")
+    leases = [{"slot": slot, "task_id": row.id, "attempt": row.attempt + 1, "taken_at": now} for slot in slots]
+    connection.execute(insert(lease), leases)
+    _record(connection, row.id, row.attempt + 1, State.QUEUED, State.STARTING, f"its turn, on {device}")
     return _one(connection, row.id)
 
 
@@ -289,15 +292,43 @@ def slots_for(wants: str, slots_by_kind: Mapping[str, Sequence[str]]) -> Sequenc
     return slots_by_kind.get(wants, ()) or [slot for slot in gpus if slot == wants]
 
 
-def _usable(connection: Connection, due: ColumnElement[bool], slots: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """A free slot for each device setting among the due tasks; those without one are missing."""
+def slots_needed(processes: int, usable: Sequence[str]) -> int:
+    """Slots that a task holds: a GPU for each process; on the CPU one, whatever its processes."""
+    return processes if usable and usable[0].startswith("cuda") else 1
+
+
+def _next(
+    connection: Connection, due: ColumnElement[bool], slots: Mapping[str, Sequence[str]]
+) -> tuple[Row[Any], list[str]] | None:
+    """The due task that can start now, and its slots. Of those with the same needs only the first can be it."""
     taken = set(connection.scalars(select(lease.c.slot)))
-    free = {}
-    for wants in connection.scalars(select(table.c.wants).where(due).distinct()):
-        slot = next((slot for slot in slots_for(wants, slots) if slot not in taken), None)
-        if slot is not None:
-            free[wants] = slot
-    return free
+    needs = connection.execute(select(table.c.wants, table.c.processes).where(due).distinct())
+    for wants, processes in _by_turn(connection, due, [(row.wants, row.processes) for row in needs]):
+        usable = slots_for(wants, slots)
+        count = slots_needed(processes, usable)
+        if count > len(usable):
+            continue  # this machine has too few; it must not keep others waiting
+        free = [slot for slot in usable if slot not in taken][:count]
+        if len(free) == count:
+            same = due & (table.c.wants == wants) & (table.c.processes == processes)
+            query = select(table).where(same).order_by(*TURN).limit(1).with_for_update(skip_locked=True)
+            if row := connection.execute(query).first():
+                return row, free
+        taken |= set(free)
+    return None
+
+
+def _by_turn(connection: Connection, due: ColumnElement[bool], needs: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """What tasks need, in the order of the first task that needs it."""
+    if len(needs) < 2:
+        return needs
+    heads = []
+    for wants, processes in needs:
+        same = due & (table.c.wants == wants) & (table.c.processes == processes)
+        first = connection.execute(select(*TURN).where(same).order_by(*TURN).limit(1)).first()
+        if first is not None:
+            heads.append((tuple(first), (wants, processes)))
+    return [need for _, need in sorted(heads)]
 
 
 def _chunks(ids: list[str], size: int = 200) -> Iterator[list[str]]:

@@ -97,7 +97,7 @@ class Task:
     ended_at: float | None = None
     attempt: int = 0
     device: str = ""
-    """Slot that it holds, or held last: `cpu:0`, `cuda:1`; "" before the first start."""
+    """Slots that it holds, or held last: `cpu:0`, `cuda:1`, `cuda:0,1`; "" before the first start."""
     waits_for: str = ""
     """Why a queued task is not started yet, for people; "" if it is next or not queued."""
     progress: Progress = field(default_factory=Progress)

@@ -7,7 +7,7 @@ explain(store.waiting(), slots, holders={"cpu:0": "sft of Tuesday"}, now=time.ti
 import math
 from collections.abc import Mapping, Sequence
 
-from minimind_platform.store import Waiting, slots_for
+from minimind_platform.store import Waiting, slots_for, slots_needed
 
 
 def explain(
@@ -25,21 +25,28 @@ def explain(
     ahead: dict[tuple[str, ...], int] = {}
     for task in waiting:
         usable = tuple(slots_for(task.wants, slots))
+        count = slots_needed(task.processes, usable)
         if not usable:
             sentences[task.id] = f"waits for {task.wants}, which this machine does not have"
+        elif count > len(usable):
+            sentences[task.id] = f"waits for {count} GPUs, which this machine does not have"
         elif task.not_before > now:
             sentences[task.id] = f"next try in {_rounded(task.not_before - now)} s"
         else:
             ahead[usable] = ahead.get(usable, 0) + 1
-            sentences[task.id] = _in_line(ahead[usable], usable, holders)
+            sentences[task.id] = _in_line(ahead[usable], count, usable, holders)
     return sentences
 
 
-def _in_line(position: int, usable: tuple[str, ...], holders: Mapping[str, str]) -> str:
+def _in_line(position: int, count: int, usable: tuple[str, ...], holders: Mapping[str, str]) -> str:
     if position > 1:
         return f"position {position} in the queue"
-    if any(slot not in holders for slot in usable):
+    free = sum(slot not in holders for slot in usable)
+    if free >= count:
         return ""
+    if count > 1:
+        names = dict.fromkeys(holders[slot] for slot in usable if slot in holders)
+        return f"waits for {count} of {', '.join(usable)}, held by {' and '.join(names)}"
     return f"waits for {' or '.join(usable)}, held by {' and '.join(holders[slot] for slot in usable)}"
 
 

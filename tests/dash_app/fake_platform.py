@@ -304,7 +304,7 @@ class FakePlatform:
             id, frozenset({State.QUEUED, State.RUNNING}), State.STOPPED if queued else State.STOPPING, "asked to stop"
         )
 
-    def resume(self, id: str) -> Task:
+    def resume(self, id: str, force: bool = False) -> Task:
         return self._move(id, frozenset({State.STOPPED, State.FAILED}), State.QUEUED, "resumed")
 
     def retry(self, id: str, key: str = "") -> Task:

@@ -10,7 +10,7 @@ from minimind_platform.settle import Rules, after_loss, judge
 from minimind_platform.store import Waiting
 from minimind_platform.tasks import State
 from minimind_platform.waits import explain
-from trainer.names import Outcome
+from trainer.names import ErrorClass, Outcome
 
 FINISHED, FAILED, STOPPED = Ending(Outcome.FINISHED), Ending(Outcome.FAILED, error="no"), Ending(Outcome.STOPPED)
 
@@ -86,9 +86,9 @@ def test_progress_follows_the_spool_over_attempts_and_torn_lines(tmp_path):
 
 def test_waiting_is_explained():
     slots = {"cpu": ["cpu:0", "cpu:1"]}
-    line = [Waiting(str(n), f"task {n}", "auto", 0.0, "") for n in range(3)]
-    line += [Waiting("later", "later", "cpu", 112.0, ""), Waiting("soon", "soon", "cpu", 103.5, "")]
-    line += [Waiting("gpu", "gpu", "cuda:3", 0.0, "")]
+    line = [Waiting(str(n), f"task {n}", "auto", 1, 0.0, "") for n in range(3)]
+    line += [Waiting("later", "later", "cpu", 2, 112.0, ""), Waiting("soon", "soon", "cpu", 1, 103.5, "")]
+    line += [Waiting("gpu", "gpu", "cuda:3", 1, 0.0, "")]
     assert explain(line, slots, {"cpu:0": "a", "cpu:1": "b"}, now=100.0) == {
         "0": "waits for cpu:0 or cpu:1, held by a and b",
         "1": "position 2 in the queue",
@@ -98,3 +98,22 @@ def test_waiting_is_explained():
         "gpu": "waits for cuda:3, which this machine does not have",
     }
     assert explain(line[:1], slots, {"cpu:0": "a"}, now=time.time()) == {"0": ""}
+
+
+def test_waiting_for_several_gpus_is_explained():
+    slots = {"cuda": ["cuda:0", "cuda:1", "cuda:2"]}
+    line = [Waiting("two", "two", "auto", 2, 0.0, ""), Waiting("four", "four", "cuda", 4, 0.0, "")]
+    assert explain(line, slots, {"cuda:0": "a", "cuda:1": "a"}, now=100.0) == {
+        "two": "waits for 2 of cuda:0, cuda:1, cuda:2, held by a",
+        "four": "waits for 4 GPUs, which this machine does not have",
+    }
+    assert explain(line[:1], slots, {"cuda:1": "a"}, now=100.0) == {"two": ""}
+
+
+def test_a_training_that_lost_one_of_its_processes_is_tried_again():
+    error = "Rank 1 of 2 was killed (SIGKILL), perhaps for lack of memory."
+    ending = Ending(Outcome.FAILED, error=error, error_class=ErrorClass.KILLED, rc=1)
+    verdict = judge(State.RUNNING, ending)
+    assert verdict.to is State.LOST
+    assert verdict.reason == f"lost with one of its processes ({error[:-1]})"
+    assert judge(State.STOPPING, ending).to is State.STOPPED

@@ -266,6 +266,45 @@ def test_a_task_for_a_busy_device_does_not_hold_up_the_others(store):
     assert store.leases() == {"cuda:0": "aa", "cpu:0": "cc"}
 
 
+def test_a_task_with_several_processes_gets_all_its_gpus_at_once_or_none(store):
+    slots = {"cpu": ["cpu:0"], "cuda": ["cuda:0", "cuda:1", "cuda:2"]}
+    add(store, "aa", num_processes=2)
+    add(store, "bb", num_processes=2, device="cuda")
+    add(store, "cc", num_processes=2, device="cpu")
+    first = store.claim(slots, 1e12)
+    assert (first.id, first.device) == ("aa", "cuda:0,1")
+    on_cpu = store.claim(slots, 1e12)
+    assert (on_cpu.id, on_cpu.device) == ("cc", "cpu:0")
+    assert store.claim(slots, 1e12) is None
+    assert store.leases() == {"cuda:0": "aa", "cuda:1": "aa", "cpu:0": "cc"}
+    store.move(first, State.FAILED, "no luck")
+    assert store.leases() == {"cpu:0": "cc"}
+    assert store.claim(slots, 1e12).device == "cuda:0,1"
+
+
+def test_small_tasks_do_not_starve_one_that_needs_several_gpus(store):
+    slots = {"cuda": ["cuda:0", "cuda:1"]}
+    add(store, "aa")
+    add(store, "big", num_processes=2)
+    add(store, "bb")
+    one = store.claim(slots, 1e12)
+    assert (one.id, one.device) == ("aa", "cuda:0")
+    assert store.claim(slots, 1e12) is None  # cuda:1 is kept for the big one
+    add(store, "urgent", priority=5)
+    urgent = store.claim(slots, 1e12)
+    assert urgent.id == "urgent"  # its turn comes first
+    for task in (one, urgent):
+        store.move(task, State.FAILED, "no luck")
+    assert store.claim(slots, 1e12).device == "cuda:0,1"
+
+
+def test_a_task_that_needs_more_gpus_than_there_are_keeps_none(store):
+    slots = {"cuda": ["cuda:0", "cuda:1"]}
+    add(store, "big", num_processes=3)
+    add(store, "aa")
+    assert store.claim(slots, 1e12).id == "aa"
+
+
 def test_ending_a_task_gives_its_slot_back(store):
     add(store)
     task = store.claim(CPU, 1e12)

@@ -1,9 +1,14 @@
 """A tiny model on tiny rows: everything real, nothing large."""
 
+import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,10 @@ import numpy as np
 import pytest
 
 from trainer.configs import TrainConfig, parse_config
+from trainer.names import Env
+
+RANK = Path(__file__).with_name("rank.py")
+LIMIT_SECONDS = 240
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,6 +40,7 @@ class ListRows:
         from trainer.data import DataReport
 
         self.rows = rows
+        self.lengths = np.array([len(ids) for ids, _ in rows])
         self.report = DataReport("rows.jsonl", "f" * 64, len(rows), sum(len(i) for i, _ in rows), 0, 0, ())
 
     def __len__(self) -> int:
@@ -70,62 +80,73 @@ def rows() -> ListRows:
 
 
 @pytest.fixture
-def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
-    def make(type_name: str = "pretrain", **values: Any) -> TrainConfig:
-        small = {
-            "data_path": "rows.jsonl",
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "intermediate_size": 64,
-            "batch_size": 4,
-            "accumulation_steps": 1,
-            "learning_rate": 1e-2,
-            "epochs": 2,
-            "device": "cpu",
-            "save_dir": str(tmp_path / "out"),
-            "from_weight": "none",
-        }
-        return parse_config(type_name, small | values)
-
-    return make
+def make_rows() -> Callable[..., ListRows]:
+    return random_rows
 
 
 @pytest.fixture
-def make_loop(tmp_path: Path, make_config: Callable[..., TrainConfig], rows: ListRows) -> Iterator[Callable[..., Any]]:
-    """A real loop over a real model of about 20,000 weights; its session writes to `tmp_path / name`."""
+def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
+    return partial(small_config, tmp_path)
+
+
+def small_config(folder: Path, type_name: str = "pretrain", **values: Any) -> TrainConfig:
+    small = {
+        "data_path": "rows.jsonl",
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "batch_size": 4,
+        "accumulation_steps": 1,
+        "learning_rate": 1e-2,
+        "epochs": 2,
+        "device": "cpu",
+        "save_dir": str(folder / "out"),
+        "from_weight": "none",
+    }
+    return parse_config(type_name, small | values)
+
+
+def small_loop(
+    folder: Path,
+    name: str,
+    data: ListRows,
+    held_out: ListRows | None = None,
+    adapt: Callable[[Any, Any], Any] = lambda _config, _model: None,
+    **values: Any,
+) -> Any:
+    """A real loop over a real model of about 20,000 weights; its session writes to `folder / name`. `adapt` may change
+    the model, and returns what its checkpoints hold."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     from trainer.loop import Loop
     from trainer.models import model_config
     from trainer.session import Session
 
+    config = small_config(folder, **values)
+    session = Session.open(config, folder / name, folder, name, tracked=False)
+    torch.manual_seed(config.seed)
+    model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
+    files = adapt(config, model)
+    return Loop(config, session, model, NoTokenizer(), data, held_out, files=files)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def make_loop(tmp_path: Path, rows: ListRows) -> Iterator[Callable[..., Any]]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    sessions: list[Session] = []
+    loops: list[Any] = []
 
-    def make(
-        name: str = "task",
-        data: ListRows | None = None,
-        held_out: ListRows | None = None,
-        adapt: Callable[[Any, Any], Any] = lambda _config, _model: None,
-        **values: Any,
-    ) -> Any:
-        """`adapt` may change the model, and returns what its checkpoints hold."""
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        config = make_config(**values)
-        for earlier in sessions:  # as if its process had ended
-            earlier.__exit__(None, None, None)
-        session = Session.open(config, tmp_path / name, tmp_path, name, tracked=False)
-        sessions.append(session)
-        torch.manual_seed(config.seed)
-        model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
-        files = adapt(config, model)
-        return Loop(config, session, model, NoTokenizer(), data or rows, held_out, files=files)  # type: ignore[arg-type]
+    def make(name: str = "task", data: ListRows | None = None, held_out: ListRows | None = None, **values: Any) -> Any:
+        for earlier in loops:  # as if its process had ended
+            earlier.session.__exit__(None, None, None)
+        loops.append(small_loop(tmp_path, name, data or rows, held_out, **values))
+        return loops[-1]
 
     yield make
-    for session in sessions:
-        session.__exit__(None, None, None)
+    for loop in loops:
+        loop.session.__exit__(None, None, None)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -201,5 +222,37 @@ def recorded(task_dir: Path, key: str) -> dict[int, float]:
 
 
 @pytest.fixture
+def series_of() -> Callable[[Path, str], dict[int, float]]:
+    return recorded
+
+
+@pytest.fixture
 def series(tmp_path: Path) -> Callable[[str, str], dict[int, float]]:
     return lambda name, key="train/loss": recorded(tmp_path / name, key)
+
+
+def run_together(folder: Path, runs: list[tuple[str, int, dict[str, Any]]], count: int = 2) -> None:
+    """Do these runs with several processes."""
+    runs = [(name, stop, {"num_processes": count} | values) for name, stop, values in runs]
+    for name, *_ in runs:
+        (folder / name).mkdir(exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = {Env.STORE_PORT: str(server.getsockname()[1]), Env.STORE_SOCKET: str(server.fileno())}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, str(RANK), str(folder), json.dumps(runs)],
+                env=os.environ | where | {Env.RANK: str(rank), Env.RANKS: str(count)},
+                pass_fds=(server.fileno(),),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for rank in range(count)
+        ]
+    outputs = [process.communicate(timeout=LIMIT_SECONDS)[0] for process in processes]
+    assert all(process.returncode == 0 for process in processes), "\n".join(outputs)
+
+
+@pytest.fixture(scope="session")
+def together() -> Callable[..., None]:
+    return run_together

@@ -133,9 +133,9 @@ def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(
     first = make("parts", held_out=rows)
     update = first._update
 
-    def stopping() -> Any:
+    def stopping(*work: Any) -> Any:
         first.session.stop_requested = first.step + 1 >= stop_at
-        return update()
+        return update(*work)
 
     first._update = stopping
     assert first.run() is Outcome.STOPPED

@@ -1,6 +1,8 @@
 """The CUDA path: the same losses as on the CPU, within the precision of its types."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,16 @@ import torch
 from trainer.attention import PACKED
 from trainer.batches import make_batch
 from trainer.devices import autocast
+from trainer.failures import explain
 from trainer.losses import next_token_loss
-from trainer.names import Outcome
+from trainer.names import ErrorClass, Outcome
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
 ]
 CUDA = torch.device("cuda", 0)
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two NVIDIA GPUs")
 
 
 def loss_and_gradient(model: Any, rows: Any, packed: bool, dtype: str) -> tuple[float, torch.Tensor]:
@@ -94,8 +98,8 @@ def test_a_run_stopped_on_cuda_goes_on(make_loop: Callable[..., Any], series: An
     loop = make_loop("parts", **values)
     update = loop._update
 
-    def stopping() -> Any:
-        result = update()
+    def stopping(*work: Any) -> Any:
+        result = update(*work)
         loop.session.stop_requested = loop.step + 1 >= 9
         return result
 
@@ -104,3 +108,37 @@ def test_a_run_stopped_on_cuda_goes_on(make_loop: Callable[..., Any], series: An
     assert make_loop("parts", **values).run() is Outcome.FINISHED
     assert list(series("parts")) == list(series("whole"))
     assert list(series("parts").values()) == pytest.approx(list(series("whole").values()), rel=1e-2)
+
+
+def test_too_little_memory_is_told_with_its_peak(make_config: Callable[..., Any]) -> None:
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        torch.empty(10**13, device=CUDA)
+    message, hint, error_class = explain(caught.value, make_config(batch_size=32))
+    assert re.match(r"Out of memory: the training used up to [\d.]+ of the GPU's [\d.]+ GB\.", message)
+    assert hint.startswith("Lower batch_size from 32 to 16")
+    assert error_class is ErrorClass.OUT_OF_MEMORY
+
+
+@two_gpus
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_two_gpus_train_as_one_and_go_on_where_they_stopped(
+    together: Callable[..., None],
+    make_loop: Callable[..., Any],
+    make_rows: Callable[..., Any],
+    series_of: Any,
+    tmp_path: Path,
+    parallel: str,
+    dtype: str,
+) -> None:
+    values = {"dtype": dtype, "hidden_size": 64, "epochs": 3, "accumulation_steps": 2}
+    make_loop("one", make_rows(37), make_rows(10, seed=1), device="cuda:0", **values).run()
+    several = {"device": "cuda", "parallel": parallel, "rows": 37} | values
+    together(tmp_path, [("two", 0, several), ("parts", 6, several), ("parts", 0, several)])
+    for key in ("train/loss", "train/grad_norm", "eval/loss"):
+        one = series_of(tmp_path / "one", key)
+        for name in ("two", "parts"):
+            found = series_of(tmp_path / name, key)
+            assert list(found) == list(one)
+            close = 1e-3 if dtype == "float32" else 3e-2
+            assert list(found.values()) == pytest.approx(list(one.values()), rel=close)

@@ -16,7 +16,7 @@ from torch._dynamo.utils import counters
 
 from trainer.checkpoints import Checkpoints
 from trainer.errors import BaseModelError, DataError, DivergedError
-from trainer.names import Metric, Outcome
+from trainer.names import Env, Metric, Outcome, TaskFile
 from trainer.optim import learning_rate
 
 Make = Callable[..., Any]
@@ -103,8 +103,8 @@ def run_until(loop: Any, step: int) -> None:
     """Run, and ask to stop when `step` steps are done."""
     update = loop._update
 
-    def stopping() -> Any:
-        result = update()
+    def stopping(*work: Any) -> Any:
+        result = update(*work)
         loop.session.stop_requested = loop.step + 1 >= step
         return result
 
@@ -119,10 +119,10 @@ def test_a_killed_run_records_no_step_twice(make_loop: Make, series: Series, tmp
     loop = make_loop("killed")
     update = loop._update
 
-    def dying() -> Any:
+    def dying(*work: Any) -> Any:
         if loop.step == 13:
             raise KeyboardInterrupt
-        return update()
+        return update(*work)
 
     loop._update = dying
     with pytest.raises(KeyboardInterrupt):
@@ -245,6 +245,24 @@ def test_changed_data_refuses_to_resume(make_loop: Make, rows: Any) -> None:
         make_loop(data=rows.changed()).run()
 
 
+def test_changed_data_resumes_by_force(
+    make_loop: Make, make_rows: Make, series: Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_until(make_loop(), 5)
+    more = make_rows(60, seed=3).changed()
+    monkeypatch.setenv(Env.ATTEMPT, str(tmp_path / "attempt-2"))
+    with pytest.raises(DataError, match="--force"):
+        try:
+            make_loop(data=more).run()
+        except DataError as error:
+            raise DataError(error.hint) from None
+    (tmp_path / "attempt-2").mkdir()
+    (tmp_path / "attempt-2" / TaskFile.FORCE).touch()
+    assert make_loop(data=more).run() is Outcome.FINISHED
+    assert list(series("task")) == list(range(1, 31))  # the steps of the new data, from the sixth on
+    assert "going on with the new data" in (tmp_path / "task" / "metrics.jsonl").read_text()
+
+
 def test_another_batch_size_refuses_to_resume(make_loop: Make) -> None:
     run_until(make_loop(), 5)
     with pytest.raises(BaseModelError, match="batch_size"):
@@ -258,10 +276,10 @@ def poison(loop: Any, step: int) -> None:
     """Make the loss of one step NaN."""
     update = loop._update
 
-    def poisoned() -> Any:
+    def poisoned(*work: Any) -> Any:
         parameter = next(loop.model.parameters())
         handle = parameter.register_hook(lambda g: g * float("nan")) if loop.step + 1 == step else None
-        result = update()
+        result = update(*work)
         if handle:
             handle.remove()
         return result
@@ -291,25 +309,27 @@ def test_nan_can_be_skipped(make_loop: Make, tmp_path: Path) -> None:
 
 
 def test_an_overflow_of_float16_is_no_divergence() -> None:
+    from trainer.ranks import Ranks
     from trainer.window import StepResult, Window
 
     for overflows in (True, False):
         window = Window(overflows)
         for step, norm in ((1, 0.5), (2, math.inf), (3, 1.5)):
             window.add(StepResult(step, torch.tensor(2.0), torch.tensor(norm), targets=10, tokens=12))
-        closed = window.close()
+        closed = window.close(Ranks())
         assert (closed.bad is None) == overflows
         assert not overflows or closed.values[Metric.GRAD_NORM] == 1.0
 
 
 def test_time_of_an_evaluation_is_not_time_of_the_steps() -> None:
+    from trainer.ranks import Ranks
     from trainer.window import StepResult, Window
 
     window = Window()
     window.add(StepResult(1, torch.tensor(2.0), torch.tensor(1.0), targets=10, tokens=100))
     time.sleep(0.05)
     window.leave_out(0.04)
-    assert window.close().values[Metric.STEP_SECONDS] >= 0.01
+    assert window.close(Ranks()).values[Metric.STEP_SECONDS] >= 0.01
 
 
 def test_nan_is_never_the_best() -> None:

@@ -17,8 +17,9 @@ def train(config: DistillConfig, session: Session) -> Outcome:
     Evaluation is the student's cross-entropy alone.
     """
     parts = prepare(config, session)
-    teacher = load_teacher(config, parts.model, parts.tokenizer, session.home)
-    keep_teacher(session.task_dir, config.from_teacher_weight, teacher, parts.resumed)
+    with session.ranks.in_turn():
+        teacher = load_teacher(config, parts.model, parts.tokenizer, session.home)
+        keep_teacher(session.task_dir, config.from_teacher_weight, teacher, parts.resumed)
     if config.packing:
         pack(teacher.model)
     objective = Distillation(teacher.model, config.alpha, config.temperature)

@@ -35,7 +35,7 @@ def train(config: LoRAConfig, session: Session) -> Outcome:
 
 def _export(config: LoRAConfig, session: Session, parts: Parts, squares: dict[str, int], record: BaseRecord) -> None:
     """Write `out/{save_weight}_{hidden}{_moe}.pth` as MiniMind's script would, with a description beside it."""
-    if not config.save_weight:
+    if not config.save_weight or not session.ranks.first:
         return
     sizes, adapted = parts.model.config, lora_layers(parts.model)
     reason = _no_file(sizes, type(parts.model).__name__, set(adapted) - set(squares))

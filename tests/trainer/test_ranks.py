@@ -1,0 +1,90 @@
+"""Several processes train as one does: real processes on the CPU, with gloo."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.names import Metric
+from trainer.ranks import Ranks
+
+Make = Callable[..., Any]
+Series = Callable[..., dict[int, float]]
+STEPS = {"epochs": 3, "batch_size": 4}  # 30 steps
+RUNS: dict[str, dict[str, Any]] = {
+    "packed": STEPS,
+    "padded": STEPS | {"packing": False},
+    "accumulated": {"epochs": 5, "batch_size": 3, "accumulation_steps": 2, "rows": 37},  # a last batch of one row
+    "mixture": STEPS | {"use_moe": True, "num_experts": 2, "learning_rate": 1e-3},
+    "sharded": STEPS | {"parallel": "fsdp"},
+    "sharded_again": {"epochs": 5, "batch_size": 3, "accumulation_steps": 2, "rows": 37, "parallel": "fsdp"},
+}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, together: Make) -> Path:
+    """The task directories of all `RUNS`, done by two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    together(folder, [(name, 0, values) for name, values in RUNS.items()])
+    return folder
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_two_processes_train_as_one(
+    two: Path, make_loop: Make, make_rows: Make, series_of: Series, tmp_path: Path, name: str
+) -> None:
+    values = dict(RUNS[name])
+    make_loop(name, make_rows(values.pop("rows", 40)), make_rows(10, seed=1), **values).run()
+    close = {"mixture": 1e-2}.get(name, 1e-4)  # its balancing loss is that of each process's rows
+    for key in (Metric.LOSS, Metric.LOSS_MIN, Metric.GRAD_NORM, Metric.LEARNING_RATE, Metric.TOKENS, Metric.EVAL_LOSS):
+        one, both = series_of(tmp_path / name, key), series_of(two / name, key)
+        assert list(one) == list(both)
+        assert list(both.values()) == pytest.approx(list(one.values()), rel=close)
+    assert len(series_of(two / name, Metric.LOSS)) >= 20
+
+
+def test_a_run_goes_on_with_another_number_of_processes(
+    together: Make, make_loop: Make, make_rows: Make, series_of: Series, tmp_path: Path
+) -> None:
+    """One process, then two replicas, then two shards, then one again."""
+    data, held_out = make_rows(40), make_rows(10, seed=1)
+    make_loop("whole", data, held_out, **STEPS).run()
+    loop = make_loop("parts", data, held_out, **STEPS)
+    loop._one_step = stop_after(loop, 7)
+    loop.run()
+    loop.session.__exit__(None, None, None)
+    together(tmp_path, [("parts", 14, STEPS), ("parts", 21, STEPS | {"parallel": "fsdp"})])
+    last = make_loop("parts", data, held_out, **STEPS)
+    last.run()
+    whole, parts = series_of(tmp_path / "whole", Metric.LOSS), series_of(tmp_path / "parts", Metric.LOSS)
+    assert list(parts) == list(whole)
+    assert list(parts.values()) == pytest.approx(list(whole.values()), rel=1e-4)
+    begins = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in begins if record["kind"] == "begin"] == [0, 7, 14, 21]
+
+
+def stop_after(loop: Any, step: int) -> Callable[[], bool]:
+    one_step = loop._one_step
+
+    def stopping() -> bool:
+        loop.session.stop_requested = loop.step == step
+        return one_step()
+
+    return stopping
+
+
+def test_rows_are_shared_by_their_tokens() -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 500, size=1000)
+    for rows, count in ((64, 2), (7, 3), (2, 4), (1, 2)):
+        indices = random.permutation(1000)[:rows]
+        parts = [Ranks(rank, count).part(indices, lengths) for rank in range(count)]
+        assert sorted(np.concatenate(parts)) == sorted(indices)
+        places = [[list(indices).index(row) for row in part] for part in parts]
+        assert places == [sorted(part) for part in places]
+        tokens = [lengths[part].sum() for part in parts]
+        assert max(tokens) - min(tokens) <= lengths[indices].max()
+        assert sum(len(part) > 0 for part in parts) == min(rows, count)
