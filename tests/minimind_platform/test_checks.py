@@ -46,6 +46,18 @@ def test_good_settings_have_no_problem_and_a_preflight(platform):
     assert check.preflight.estimated_from == ""
 
 
+def test_more_processes_than_the_machine_has_are_refused(platform, monkeypatch):
+    values = TINY | {"data_path": "p.jsonl", "batch_size": 1000}
+    monkeypatch.setattr("minimind_platform.checks.cores", lambda: 4)
+    assert "num_processes" not in problems(platform, "pretrain", values | {"num_processes": 4})
+    many = problems(platform, "pretrain", values | {"num_processes": 5})["num_processes"]
+    assert (many.code, many.values) == ("more_than_cores", {"processes": 5, "cores": 4})
+    monkeypatch.setattr("minimind_platform.checks.gpus", lambda: ("one", "two"))
+    many = problems(platform, "pretrain", values | {"num_processes": 3})["num_processes"]
+    assert (many.code, many.values) == ("more_than_gpus", {"processes": 3, "gpus": 2})
+    assert "num_processes" not in problems(platform, "pretrain", values | {"num_processes": 3, "device": "cpu"})
+
+
 def test_rows_are_cut_and_steps_are_limited(platform):
     values = TINY | {"data_path": "p.jsonl", "max_seq_len": 8, "max_steps": 3, "keep_checkpoints": 1}
     preflight = platform.check("pretrain", values).preflight

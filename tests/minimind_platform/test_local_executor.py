@@ -224,6 +224,9 @@ def test_a_task_sees_its_own_gpu_only(settings, monkeypatch):
     executor.submit(spec(settings, device="cuda:1"))
     wait_for(executor, "ab12/1", Seen.ENDED)
     assert log(settings) == "GPU-bbb PCI_BUS_ID\n"
+    first, second = (gpu.uuid for gpu in devices.gpus())
+    assert devices.visible_devices(devices.join_slots(["cuda:0", "cuda:1"])) == f"{first},{second}"
+    assert devices.visible_devices("cpu:0") == ""
 
 
 def test_a_machine_without_a_driver_has_cpu_slots(monkeypatch):
