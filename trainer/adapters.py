@@ -179,7 +179,8 @@ def merge_adapters(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         }
         if wrong:
             raise ValueError(f"{min(wrong)} has no counterpart ({len(wrong)} such tensors).")
-        return both.merge_and_unload(safe_merge=True)  # type: ignore[return-value, operator]
+        merged: Any = both.merge_and_unload(safe_merge=True)  # type: ignore[operator]
+        return merged.requires_grad_(True)  # PEFT has frozen what is now a model like any other
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise BaseModelError(

@@ -277,7 +277,9 @@ def test_adapters_are_a_base_merged_into_their_own(home: Path) -> None:
     base = base_at(checkpoint(home), home / "out")
     words = load_tokenizer(str(home / "base"))
     config = parse_config("sft", {"data_path": "x"} | base_sizes(checkpoint(home)))
-    merged, plain = logits(build_model(config, words, base)), logits(load_folder(home / "base"))
+    model = build_model(config, words, base)
+    assert trainable_count(model) == parameter_count(model) == parameter_count(load_folder(home / "base"))
+    merged, plain = logits(model), logits(load_folder(home / "base"))
     assert (merged - plain).abs().max() > 0.01
     with_file = load_base(base_at(home / "out" / "lora_test_64.pth", home / "out"), words)
     torch.testing.assert_close(logits(with_file), merged, atol=2e-3, rtol=0)  # adapters of the file are half precision
@@ -309,6 +311,19 @@ def test_adapters_on_adapters(home: Path) -> None:
     words = load_tokenizer(str(home / "base"))
     first, second = (logits(load_base(base_at(checkpoint(home, t), home / "out"), words)) for t in ("task", "second"))
     assert (first - second).abs().max() > 1e-3
+
+
+def test_any_training_goes_on_from_adapters(home: Path) -> None:
+    from trainer.recipes.sft import train
+
+    first = checkpoint(home)
+    values = base_sizes(first) | {"data_path": "rows.jsonl", "from_weight": str(first), "max_steps": 2, "device": "cpu"}
+    config = parse_config("sft", values | {"save_weight": "", "learning_rate": 1e-2, "system_prompt_ratio": 0})
+    with Session.open(config, home / "out" / "whole", home, "whole", tracked=False) as session:
+        assert train(config, session) is Outcome.FINISHED  # type: ignore[arg-type]
+    trained, plain = load_folder(checkpoint(home, "whole")), load_folder(home / "base")
+    before = dict(plain.named_parameters())
+    assert all(not torch.equal(p, before[name]) for name, p in trained.named_parameters() if "mlp" in name)
 
 
 def changed(home: Path, tmp_path: Path, change: str) -> Path:
