@@ -1,6 +1,7 @@
 """The device of a training, and the precision of its forward pass."""
 
 import contextlib
+import time
 
 import torch
 
@@ -49,3 +50,10 @@ def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextMana
     if device.type != "cuda" or dtype == "float32":
         return contextlib.nullcontext()
     return torch.autocast("cuda", dtype=torch.bfloat16 if dtype == "bfloat16" else torch.float16)
+
+
+def finished_at(device: torch.device) -> float:
+    """The time, when the GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -19,17 +19,16 @@ from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.compiling import compiled, compiled_graphs
 from trainer.configs import TrainConfig
 from trainer.data import Rows
-from trainer.devices import autocast, peak_flops, pick_device
+from trainer.devices import autocast, finished_at, pick_device
 from trainer.errors import DivergedError
 from trainer.experts import use_grouped_experts
-from trainer.losses import Objective, next_token_loss
+from trainer.losses import Objective, mean_loss, next_token_loss
 from trainer.model_files import ModelFiles, WholeModel
 from trainer.models import parameter_count, trainable_count
 from trainer.names import Metric, Outcome, Tag
-from trainer.optim import learning_rate, make_optimizer
+from trainer.optim import learning_rate, make_optimizer, peak_share
 from trainer.parallel import Parallel
 from trainer.session import Session
-from trainer.sizes import flops_per_token, sizes_of_folder
 from trainer.state import collect_state, load_state, save_state
 from trainer.system import SystemSampler
 from trainer.window import StepResult, Window
@@ -82,7 +81,7 @@ class Loop:
         self.log_interval = config.log_interval or max(1, total // MAX_POINTS)
         self.eval_interval = config.eval_interval or math.ceil(total / 10)
         self.save_interval = config.save_interval or 2 * math.ceil(total / 10)
-        self._share_of_peak = self._peak_share()
+        self._share_of_peak = peak_share(model, rows.report, self.device, self.ranks)
         self.checkpoints = Checkpoints(session.task_dir, config.keep_checkpoints)
         self.pad_id = int(tokenizer.pad_token_id or 0)  # type: ignore[arg-type]
         self.step = 0
@@ -246,16 +245,6 @@ class Loop:
                 "Set dtype to bfloat16 or float32, or lower learning_rate.",
             )
 
-    def _peak_share(self) -> float | None:
-        """Share of the GPU's peak that one token a second uses (model FLOPs utilisation, arXiv:2204.02311, app. B)."""
-        peak = peak_flops(self.device)
-        if peak is None or self.model.config.model_type not in ("qwen2", "qwen3", "qwen3_moe", "llama"):
-            return None
-        length = round(self.rows.report.tokens / max(1, self.rows.report.rows))
-        # A third of the work is the gradients of the weights, which frozen ones do not need.
-        work = (2 + trainable_count(self.model) / parameter_count(self.model)) / 3
-        return work * flops_per_token(sizes_of_folder(self.model.config.to_dict()), length) / (peak * self.ranks.count)
-
     def _log_line(self, values: dict[str, float]) -> None:
         """At most one line a second, so that a fast run does not fill the disk."""
         now = time.monotonic()
@@ -288,33 +277,19 @@ class Loop:
 
     # Evaluation -----------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def _evaluate(self) -> float | None:
         """Mean loss over the held-out rows, each labelled token weighing the same. Leaves no trace in the training."""
-        if self.eval_rows is None or not len(self.eval_rows):
+        rows, size = self.eval_rows, self.config.batch_size
+        if rows is None or not len(rows):
             return None
-        began = self._now()
-        self.model.eval()
-        total, own = torch.zeros((), device=self.device, dtype=torch.float64), 0
-        for begin in range(0, len(self.eval_rows), self.config.batch_size):
-            indices = np.arange(begin, min(begin + self.config.batch_size, len(self.eval_rows)))
-            batch = self._batch(self.eval_rows, indices, None)
-            with autocast(self.device, self.config.dtype):
-                total += next_token_loss(self.model, batch.to(self.device)).total
-            own += len(batch.targets)
-        self.model.train()
-        loss, targets = self.ranks.totals([float(total), own])
-        value = loss / targets
+        began = finished_at(self.device)
+        groups = (np.arange(first, min(first + size, len(rows))) for first in range(0, len(rows), size))
+        batches = (self._batch(rows, indices, None) for indices in groups)
+        value = mean_loss(self.model, batches, self.device, self.config.dtype, self.ranks)
         self.session.spool.metrics(self.step, {str(Metric.EVAL_LOSS): value})
         log.info("step=%d eval_loss=%.4f", self.step, value)
-        self.window.leave_out(self._now() - began)
+        self.window.leave_out(finished_at(self.device) - began)
         return value
-
-    def _now(self) -> float:
-        """The time, when the GPU has done what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Losses of the training types, as sums over tokens: the loop divides by the tokens of the whole step."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -7,7 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from trainer.batches import Batch
+from trainer.devices import autocast
 from trainer.names import Metric
+from trainer.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -86,3 +89,20 @@ def load_balancing_loss(router_logits: tuple[torch.Tensor, ...], config: object)
         load = F.one_hot(chosen, experts).float().mean(dim=0).sum(dim=0)
         total = total + (load * probabilities.mean(dim=0)).sum()
     return total * experts * config.router_aux_loss_coef  # type: ignore[attr-defined]
+
+
+@torch.no_grad()
+def mean_loss(
+    model: torch.nn.Module, batches: Iterable[Batch], device: torch.device, dtype: str, ranks: Ranks
+) -> float:
+    """Cross-entropy a labelled token, over the batches of all processes."""
+    training = model.training
+    model.eval()
+    total, targets = torch.zeros((), device=device, dtype=torch.float64), 0
+    for batch in batches:
+        with autocast(device, dtype):
+            total += next_token_loss(model, batch.to(device)).total
+        targets += len(batch.targets)
+    model.train(training)
+    whole, count = ranks.totals([float(total), targets])
+    return whole / count
