@@ -13,6 +13,9 @@ from trainer.errors import FieldError, Problem, SettingsError
 from trainer.problems import problems_of
 from trainer.shared_config import MAX_POSITIONS, Path, Search, Setting, TrainConfig
 
+ALL_LINEAR = "all-linear"
+"""Stands for every linear layer in lora_target_modules."""
+
 
 class PretrainConfig(TrainConfig):
     """Next-token prediction on plain text: the first stage of a model."""
@@ -68,9 +71,9 @@ class LoRAConfig(SFTConfig):
     max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 340
     """Longest row in tokens. Longer rows are cut, and counted in the log."""
     from_weight: Annotated[Path, Setting("model", kind="weight")] = "full_sft"
-    """Weights to start from: none, a registered model (models:/name/version), a Hugging Face folder, a MiniMind .pth
-    file, or a MiniMind prefix such as pretrain (out/pretrain_768.pth). With other than none, the model's sizes come
-    from the weights when they tell them."""
+    """Weights that the adapters are put on, which stay as they are: a registered model (models:/name/version), a
+    Hugging Face folder, a MiniMind .pth file, or a MiniMind prefix such as full_sft (out/full_sft_768.pth). The model's
+    sizes come from them when they tell them."""
     lora_rank: Annotated[int, Field(ge=1, le=1024), Setting("model"), Search(4, 64, log=True)] = 16
     """Inner width of the adapters: more can learn more and takes more memory. MiniMind always has 16."""
     lora_target_modules: Annotated[str, Field(min_length=1, max_length=1000), Setting("model")] = "q_proj,o_proj"
@@ -98,6 +101,9 @@ class LoRAConfig(SFTConfig):
             raise FieldError(
                 "from_weight", "lora_needs_base", "LoRA trains additions to a model: choose one to start from."
             )
+        if not self.lora_targets and self.lora_target_modules.strip() != ALL_LINEAR:
+            text = f"Name layers, or {ALL_LINEAR} for all linear ones, got {self.lora_target_modules!r}."
+            raise FieldError("lora_target_modules", "no_target_modules", text, value=self.lora_target_modules)
         if self.sharded:
             raise FieldError("parallel", "adapters_not_sharded", "Adapters do not work with fsdp. Set it to ddp.")
         return self
@@ -109,7 +115,7 @@ class LoRAConfig(SFTConfig):
             return None
         ends = sorted({name.rpartition(".")[2] for name in names})
         missing, there = ", ".join(unknown), ", ".join(ends) or "none"
-        text = f"This model has no linear layers named {missing}. It has {there}; all-linear means all of them."
+        text = f"This model has no linear layers named {missing}. It has {there}; {ALL_LINEAR} means all of them."
         return Problem("lora_target_modules", "unknown_target_modules", text, {"names": missing, "there": there})
 
     @property
@@ -121,7 +127,7 @@ class LoRAConfig(SFTConfig):
     def lora_targets(self) -> list[str]:
         """The named layers; empty for all linear ones."""
         names = [name.strip() for name in self.lora_target_modules.split(",")]
-        return [] if names == ["all-linear"] else list(dict.fromkeys(name for name in names if name))
+        return [] if names == [ALL_LINEAR] else list(dict.fromkeys(name for name in names if name))
 
 
 class ReasonConfig(SFTConfig):

@@ -53,11 +53,11 @@ def stats_text(found: dict[str, Any]) -> str:
             ),
             (
                 f"cut at {found['max_seq_len']:,}",
-                f"{found['truncated_rows']:,} rows ({_share(found['truncated_rows'], rows)}), "
+                f"{_rows(found['truncated_rows'])} ({_share(found['truncated_rows'], rows)}), "
                 f"{found['truncated_tokens']:,} tokens ({_share(found['truncated_tokens'], found['tokens'])})",
             ),
             ("without loss", f"{_share(kept - found['labelled_tokens'], kept)} of the tokens that are left"),
-            ("nothing to learn", f"{found['unlabelled_rows']:,} rows"),
+            ("nothing to learn", _rows(found["unlabelled_rows"])),
             ("repeated", _repeated(found)),
         ]
     lines = [f"{found['path']}: format {found['format']}, {size(found['bytes'])}", ""]
@@ -125,9 +125,9 @@ def _span(span: dict[str, Any]) -> str:
 
 def _repeated(found: dict[str, Any]) -> str:
     if not found["duplicate_rows"]:
-        return "0 rows"
+        return _rows(0)
     more = ", …" if found["duplicate_rows"] > len(found["duplicate_lines"]) else ""
-    return f"{found['duplicate_rows']:,} rows: {', '.join(found['duplicate_lines'])}{more}"
+    return f"{_rows(found['duplicate_rows'])}: {', '.join(found['duplicate_lines'])}{more}"
 
 
 def _told(found: dict[str, Any]) -> list[str]:
@@ -135,8 +135,12 @@ def _told(found: dict[str, Any]) -> list[str]:
     lines = [f"  {notice}" for notice in found["notices"]]
     lines += [f"  {error['message']} {error['hint']}".rstrip() for error in found["errors"]]
     more = found["bad_rows"] - len(found["errors"])
-    lines += [f"  … and {more:,} more bad rows"] if more > 0 else []
+    lines += [f"  … and {more:,} more bad row{'s' if more > 1 else ''}"] if more > 0 else []
     return ["", *lines] if lines else []
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _share(some: int, everything: int) -> str:

@@ -8,6 +8,7 @@ python -m trainer.data_cli preview dataset/sft.jsonl --start 100 --rows 3
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 from trainer.configs import MAX_POSITIONS, TRAINING_TYPES, TrainConfig
 from trainer.data_text import Progress, files_text, preview_text, stats_text
 from trainer.errors import DataError
-from trainer.names import ExitCode
+from trainer.names import Env, ExitCode
 from trainer.row_formats import KEYS, TYPES
 from trainer.rows import RowReader, check_rows, detect_formats
 from trainer.sources import Place, open_data
@@ -47,7 +48,7 @@ def add_preview(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="a data file, or a folder of data files")
+    parser.add_argument("path", type=_path, help="a data file, or a folder of data files")
     parser.add_argument(
         "--type",
         choices=sorted({*TYPES, *TRAINING_TYPES}),
@@ -55,6 +56,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="training type, or format of the data (default: as the first rows look)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON; progress goes to stderr, one line each")
+
+
+def _path(text: str) -> Path:
+    """A path as the shell has it; where there is nothing, as settings of a training have it, from the home folder."""
+    path, home = Path(text), os.environ.get(Env.HOME)
+    return Path(home) / path if home and not path.exists() and (Path(home) / path).exists() else path
 
 
 def _add_tokens(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +93,8 @@ def _check(options: argparse.Namespace) -> int:
         about = {"path": str(options.path), "format": found.format, "rows": found.rows, "bad_rows": found.bad}
         _print(about | {"files": files, "errors": errors, "notices": found.notices})
     else:
-        print(f"{options.path}: format {found.format}, {found.rows:,} good rows, {found.bad:,} bad")
+        good = f"{found.rows:,} good row{'' if found.rows == 1 else 's'}"
+        print(f"{options.path}: format {found.format}, {good}, {found.bad:,} bad")
         lines = files_text(files) + [f"  {notice}" for notice in found.notices]
         lines += [f"  {error.message} {error.hint}".rstrip() for error in found.errors]
         more = found.bad - len(found.errors)

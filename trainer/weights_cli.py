@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainer.base_sizes import sidecar
 from trainer.errors import BaseModelError, TrainerError
 from trainer.names import Env, ExitCode
 
@@ -31,6 +32,9 @@ def _merge(options: argparse.Namespace) -> int:
 
     if options.out.exists():
         raise BaseModelError(f"{options.out} exists already.", "Name another folder for --out.")
+    for file in (options.pth, sidecar(options.pth)) if options.pth else ():
+        if file.exists():
+            raise BaseModelError(f"{file} exists already.", "Name another file for --pth.")
     home = Path(os.environ.get(Env.HOME) or Path.cwd())
     count = merge(options.lora, options.base, options.out, home / "out", options.tokenizer, options.heads, options.pth)
     written = f"{options.out} and {options.pth}" if options.pth else str(options.out)

@@ -126,11 +126,14 @@
   function showFindings(result) {
     const place = document.getElementById("data-check"), parts = [];
     const line = (name, kind, words) => h("p", { class: `finding ${kind}` }, icon(name), h("span", {}, words));
-    if (!result.bad_rows) { parts.push(line("check-lg", "good", text("check_good", { n: mm.whole(result.rows) }))); } else {
+    if (!result.bad_rows) { parts.push(line("check-lg", "good", text(result.unlabelled_rows ? "check_read" : "check_good", { n: mm.whole(result.rows) }))); } else {
       parts.push(line("exclamation-octagon-fill", "bad", text(result.bad_rows === 1 ? "check_bad_one" : "check_bad", { n: mm.whole(result.bad_rows) })));
       parts.push(h("ul", {}, ...result.errors.map((error) => h("li", {}, error.message, error.hint ? h("span", { class: "quiet" }, ` ${error.hint}`) : null))));
       const more = result.bad_rows - result.errors.length;
       if (more > 0) { parts.push(h("p", { class: "quiet" }, text("check_more", { n: mm.whole(more) }))); }
+    }
+    if (result.unlabelled_rows) {
+      parts.push(line("info-circle", "info", text(result.unlabelled_rows === 1 ? "check_skipped_one" : "check_skipped", { n: mm.whole(result.unlabelled_rows), limit: mm.whole(result.max_seq_len) })));
     }
     if (result.notices.length) {
       parts.push(line("info-circle", "info", text("check_notices")), h("ul", {}, ...result.notices.map((notice) => h("li", {}, notice))));

@@ -68,6 +68,11 @@ TEXTS: dict[str, str] = {
     "js.rows_axis": "rows",
     "js.bar_rows": "{n} rows",
     "js.check_good": "All {n} rows can be used.",
+    "js.check_read": "All {n} rows can be read.",
+    "js.check_skipped": "{n} rows carry no loss within {limit} tokens: a training skips them, or refuses the data "
+    "where unlabelled_rows is refuse.",
+    "js.check_skipped_one": "One row carries no loss within {limit} tokens: a training skips it, or refuses the data "
+    "where unlabelled_rows is refuse.",
     "js.check_bad": "{n} rows cannot be used. The first ones:",
     "js.check_bad_one": "One row cannot be used:",
     "js.check_more": "… and {n} more.",

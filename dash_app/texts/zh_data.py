@@ -67,6 +67,11 @@ TEXTS: dict[str, str] = {
     "js.rows_axis": "行数",
     "js.bar_rows": "{n} 行",
     "js.check_good": "全部 {n} 行都可以使用。",
+    "js.check_read": "全部 {n} 行都可以读取。",
+    "js.check_skipped": "有 {n} 行在前 {limit} 个词元之内没有计入损失的内容：训练会跳过它们；"
+    "unlabelled_rows 为 refuse 时则拒绝这份数据。",
+    "js.check_skipped_one": "有一行在前 {limit} 个词元之内没有计入损失的内容：训练会跳过它；"
+    "unlabelled_rows 为 refuse 时则拒绝这份数据。",
     "js.check_bad": "{n} 行无法使用，最前面的几处：",
     "js.check_bad_one": "有一行无法使用：",
     "js.check_more": "……另有 {n} 处。",

@@ -66,8 +66,9 @@ HELP: dict[str, str] = {
     "unlabelled_rows": "在 max_seq_len 之内没有可学内容的行：skip 跳过并在日志中计数；refuse 拒绝这份数据。",
     "system_prompt_ratio": "没有系统消息的行中，随机添加一条系统消息的比例，每轮重新抽取。",
     "empty_think_ratio": "保留空 <think> 块的行所占比例；其余行去掉空块，让模型两种写法都学到。",
-    "from_weight": "从哪些权重开始：none、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth "
-    "文件，或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，若权重中带有模型尺寸，则以权重为准。",
+    "from_weight": "从哪些权重开始：none（LoRA 除外）、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、"
+    "MiniMind 的 .pth 文件，或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，"
+    "若权重中带有模型尺寸，则以权重为准。",
     "from_teacher_weight": "教师模型：已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth 文件，"
     "或 MiniMind 前缀，如 full_sft（out/full_sft_768_moe.pth）。它的分词器须与学生模型相同。",
     "tokenizer_path": "Hugging Face 格式的分词器文件夹。留空则用基础模型自带的，否则用 MiniMind Platform 附带的。",
@@ -151,6 +152,7 @@ PROBLEMS: dict[str, str] = {
     "moe_needs_v3": "混合专家需要架构 v3：MiniMind 的 v2 混合专家没有对应的 Hugging Face 类。",
     "too_many_experts_per_tok": "{per_tok} 大于 num_experts（{experts}）。",
     "lora_needs_base": "LoRA 训练的是模型的附加部分：请先选择一个起始权重。",
+    "no_target_modules": "请写出层的名称，或用 all-linear 表示全部线性层，收到的是 {value!r}。",
     "unknown_target_modules": "该模型没有名为 {names} 的线性层，有的是：{there}；all-linear 表示全部。",
     "more_than_rows": "{processes} 个进程无法分担一批的 {rows} 行。请增大 batch_size 或减少进程数。",
     "more_than_cores": "{processes} 超过了本机可用的 {cores} 个核。请减少进程数。",
@@ -161,7 +163,7 @@ PROBLEMS: dict[str, str] = {
     "torchrun": "请不要用 torchrun 启动：python -m trainer 自己启动各进程。请设置 num_processes。",
     "not_found": "找不到 {value!r}。",
     "path_refused": "不能读取 {value!r}：路径须在 dataset/、out/ 或配置的数据文件夹之内。",
-    "data_format": "{path} 是 {found} 格式的数据，这里需要 {expected} 格式。",
+    "data_format": "{path} 是 {found} 格式的数据，这里需要 {expected} 格式。请换一份数据或换一种训练类型。",
     "data_unusable": "{path} 无法使用：{reason}",
     "tracking_unavailable": "跟踪服务没有响应，暂时无法读取已注册的模型。可用 “minimind up” 启动它。",
     "cannot_pack": "该模型不能使用打包训练：{reason}。请关闭 packing。",

@@ -228,7 +228,8 @@ def _row_problem(name: str, path: Path, shown: str, config: TrainConfig) -> Prob
     """What the first rows tell about a file: another format, or a fault."""
     needed, found = config.data_format, detect_format(path)
     if found and found != needed:
-        message = f"{shown} holds {found} data, but {config.title.lower()} needs {needed} data."
+        wrong = f"{shown} holds {found} data, but {config.title} needs {needed} data."
+        message = f"{wrong} Choose other data or another type."
         values = {"path": shown, "found": found, "expected": needed}
         return Problem(name, "data_format", message, values)
     try:

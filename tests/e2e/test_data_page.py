@@ -39,6 +39,7 @@ def test_statistics_and_rows_of_a_data_set(page: Page) -> None:
     expect(page.locator("#data-rows")).to_have_text("800")
     expect(page.locator("#data-tokens")).to_have_text("144,000")
     expect(page.locator("#data-check")).to_contain_text("dataset/samples/sft.jsonl, line 17")
+    expect(page.locator("#data-check")).to_contain_text("3 rows carry no loss within 768 tokens: a training skips them")
     expect(page.locator("#chart-lengths .bars path")).to_have_count(20)
     expect(page.locator(".row-shown")).to_have_count(5)
     expect(page.locator("mark.loss", has_text="An answer that is learned.").first).to_have_css(

@@ -204,7 +204,8 @@ def test_a_missing_teacher_is_told_at_its_field(platform):
 @pytest.mark.parametrize("type_name", ["sft", "reason", "distill"])
 def test_conversations_are_data_of_every_type_that_learns_from_them(platform, type_name):
     assert "data_path" not in problems(platform, type_name, TINY | {"data_path": "s.jsonl"})
-    assert problems(platform, type_name, {"data_path": "p.jsonl"})["data_path"].code == "data_format"
+    problem = problems(platform, type_name, {"data_path": "p.jsonl"})["data_path"]
+    assert problem.code == "data_format" and "Choose other data or another type." in problem.message
 
 
 def test_other_problems_are_told_while_the_registry_is_away(platform):

@@ -248,6 +248,21 @@ def test_programs_read_one_line_of_json_and_progress_beside_it(
     assert (code, json.loads(out)["bad_rows"]) == (2, 8)
 
 
+def test_paths_are_those_of_the_shell_else_those_of_the_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    (home / "dataset").mkdir(parents=True)
+    write(home / "dataset" / "one.jsonl", {"text": "1"}, {"text": "2"})
+    write(here / "here.jsonl", {"text": "1"})
+    write(home / "here.jsonl", {"text": "1"}, {"text": "2"})
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("MINIMIND_HOME", str(home))
+    assert "2 good rows, 0 bad" in run(capsys, "check", "dataset/one.jsonl")[1]
+    assert "1 good row, 0 bad" in run(capsys, "check", "here.jsonl")[1]
+    assert f"no file {here / 'none.jsonl'}" in run(capsys, "check", "none.jsonl")[2]
+
+
 def test_people_read_tables(samples: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         write(tmp_path / "set" / f"{name}.jsonl", *[{"text": "1" * n, "id": n} for n in range(1, 9)], "{")

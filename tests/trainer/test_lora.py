@@ -166,6 +166,11 @@ def test_layers_that_do_not_exist_are_told_with_those_that_do(make_lora: Make, n
         make_lora(lora_target_modules=names)
 
 
+def test_no_layers_are_not_all_layers() -> None:
+    with pytest.raises(SettingsError, match="all-linear for all linear ones, got ' , '"):
+        parse_config("lora", {"data_path": "x", "lora_target_modules": " , "})
+
+
 @pytest.mark.parametrize("moe", [False, True])
 def test_peft_loads_the_checkpoint_with_equal_logits(make_lora: Make, tmp_path: Path, moe: bool) -> None:
     from peft import PeftModel
@@ -376,6 +381,14 @@ def test_merge_writes_a_model_of_its_own(home: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(logits(load_folder(out)), expected, atol=0, rtol=0)
     torch.testing.assert_close(logits(load_pth(pth)), expected, atol=2e-2, rtol=0)  # weights in half precision
     assert not (out / "adapter_config.json").exists() and load_tokenizer(str(out)).eos_token_id == 2
+
+
+@pytest.mark.parametrize("name", ["base_64.pth", "base_64.json"])
+def test_merge_replaces_no_weight_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (tmp_path / name).write_bytes(b"of another training")
+    out, pth = tmp_path / "merged", tmp_path / "base_64.pth"
+    assert main(["merge", "--lora", str(tmp_path / "lora"), "--out", str(out), "--pth", str(pth)]) == 2
+    assert f"{tmp_path / name} exists already. Name another file for --pth." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", FILES)
