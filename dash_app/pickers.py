@@ -23,10 +23,10 @@ def datasets(platform: "Platform", data_format: str, t: Texts) -> Any:
     return _list("data_path", t("new.pick_dataset"), [_dataset(d, data_format, t) for d in ordered])
 
 
-def weights(platform: "Platform", field: str, t: Texts) -> Any:
+def weights(platform: "Platform", field: str, needed: bool, t: Texts) -> Any:
     """Registered versions and weight files in out/; for a model that may start from nothing, no weights first."""
     picks: list[Any] = []
-    if field == "from_weight":
+    if field == "from_weight" and not needed:
         picks.append(_pick(field, "none", t("new.weight_none"), [t("new.weight_none_hint")]))
     try:
         picks += [_version(field, version, t) for version in platform.models()]

@@ -10,10 +10,10 @@ from transformers import PreTrainedModel
 
 from trainer.adapter_bases import check_base, record_beside
 from trainer.adapters import merge_adapters, read_adapters
-from trainer.base_sizes import base_sizes, sidecar
+from trainer.base_sizes import base_sizes, is_adapter, sidecar
 from trainer.bases import Base, base_at, check_pth_tokenizer, load_base, record_of, recorded_base
 from trainer.errors import BaseModelError
-from trainer.lora_files import merge_lora
+from trainer.lora_files import is_lora, merge_lora
 from trainer.minimind_files import read_pth, write_pth
 from trainer.models import is_minimind, save_folder
 from trainer.session import write_json
@@ -47,6 +47,7 @@ def merge(
         BaseModelError: something is missing, or the adapters belong to another base.
     """
     adapters = _place(lora, out)
+    _check_adapters(adapters)
     record = record_beside(adapters)
     under = _base(base, adapters, out)
     words = load_tokenizer(tokenizer) if tokenizer else _tokenizer(adapters, under)
@@ -72,6 +73,11 @@ def _place(name: str, out: Path) -> Path:
     if not path.exists():
         raise BaseModelError(f"There is no {path.absolute()}.", "Name a folder, a file or models:/name/version.")
     return path
+
+
+def _check_adapters(path: Path) -> None:
+    if not (is_adapter(path) if path.is_dir() else is_lora(read_pth(path))):
+        raise BaseModelError(f"{path} holds no adapters.", "Name a checkpoint of a lora training or a LoRA file.")
 
 
 def _base(name: str | None, adapters: Path, out: Path) -> Base:

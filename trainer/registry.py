@@ -28,7 +28,8 @@ def local_version(uri: str, out_dir: Path) -> Path:
     try:
         version = _find(MlflowClient(server), uri)
     except MlflowException as error:
-        raise BaseModelError(f"{uri} cannot be found in the registry: {str(error)[:200]}") from None
+        hint = "`minimind models` lists the versions that there are."
+        raise BaseModelError(f"{uri} cannot be found in the registry: {str(error)[:200]}.", hint) from None
     path = (version.source or "").split(f"runs:/{version.run_id}/")[-1]
     trained = out_dir / (version.run_id or "-") / path
     if (trained / "config.json").is_file():

@@ -43,7 +43,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     extras = {
         "data_path": html.Div(pickers.datasets(platform, types[chosen].data_format, t), id="pick-data_path"),
         **{
-            name: html.Div(pickers.weights(platform, name, t), id=f"pick-{name}")
+            name: html.Div(pickers.weights(platform, name, types[chosen].needs_base, t), id=f"pick-{name}")
             for name, field in forms.union_fields(types).items()
             if field.kind == "weight"
         },
@@ -112,6 +112,9 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
         for group, count in forms.advanced_counts(types, chosen).items():
             updates[f"count-{group}"] = {"children": t("group.advanced_count", count=count)}
         updates["pick-data_path"] = {"children": pickers.datasets(platform, types[chosen].data_format, t)}
+        if types[chosen].needs_base != types[before].needs_base:
+            picks = pickers.weights(platform, "from_weight", types[chosen].needs_base, t)
+            updates["pick-from_weight"] = {"children": picks}
         updates["form-type"] = {"data": chosen}
     elif form["trigger"] == "preset" and form["preset"]:
         sizes = platform.presets()[form["preset"]].values

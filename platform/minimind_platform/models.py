@@ -15,6 +15,7 @@ from trainer.names import Tag
 
 PAGE = 1_000
 MOST_VERSIONS = 10_000
+WAYS_OUT = "The page Models and `minimind models` list the versions that there are."
 
 
 class Models:
@@ -37,7 +38,7 @@ class Models:
         try:
             found = self._tracking.get("registered-models/alias", name=name, alias=alias)
         except (NotFoundError, TrackingError):
-            raise NotFoundError(f"There is no model {name}@{alias}.") from None
+            raise NotFoundError(f"There is no model {name}@{alias}.", WAYS_OUT) from None
         return int(found["model_version"]["version"])
 
     def files(self, name: str, version: int) -> Path:
@@ -52,7 +53,7 @@ class Models:
         try:
             found = self._tracking.get("model-versions/get", name=name, version=str(version))["model_version"]
         except (NotFoundError, TrackingError):
-            raise NotFoundError(f"There is no version {version} of model {name}.") from None
+            raise NotFoundError(f"There is no version {version} of model {name}.", WAYS_OUT) from None
         scheme, _, rest = found.get("source", "").partition("runs:/")
         run_id, _, inside = rest.partition("/")
         if scheme or not inside or not run_id.isalnum():

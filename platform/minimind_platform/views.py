@@ -196,3 +196,5 @@ class TrainingType:
     fields: list[ConfigField]
     defaults: dict[str, Any] = field(default_factory=dict)
     """Settings that have a default, by name."""
+    needs_base: bool = False
+    """Whether it cannot start from nothing."""

@@ -473,7 +473,8 @@ class FakePlatform:
         for name, cls in TRAINING_TYPES.items():
             fields = config_fields(cls)
             defaults = {field.name: field.default for field in fields if not field.required}
-            types[name] = TrainingType(name, cls.title, (cls.__doc__ or "").strip(), cls.data_format, fields, defaults)
+            about = (cls.__doc__ or "").strip()
+            types[name] = TrainingType(name, cls.title, about, cls.data_format, fields, defaults, cls.needs_base)
         return types
 
     def presets(self) -> dict[str, Preset]:

@@ -230,6 +230,13 @@ def test_a_change_of_type_keeps_what_a_person_changed(platform: FakePlatform) ->
     assert updates["entry-system_prompt_ratio"] == {"hidden": False}
 
 
+def test_from_scratch_is_offered_where_it_can_be_chosen(platform: FakePlatform) -> None:
+    updates = {"lora": change(platform, "sft", type="lora"), "sft": change(platform, "lora", type="sft")}
+    found = {name: str(update["pick-from_weight"]["children"]) for name, update in updates.items()}
+    assert "From scratch" in found["sft"] and "From scratch" not in found["lora"] and "models:/" in found["lora"]
+    assert "pick-from_weight" not in change(platform, "sft", type="reason")
+
+
 def test_a_preset_fills_in_the_sizes(platform: FakePlatform) -> None:
     updates = change(platform, "pretrain", preset="tiny", trigger="preset")
     assert updates["field-hidden_size"] == {"value": "128"}

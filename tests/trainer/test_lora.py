@@ -383,6 +383,14 @@ def test_merge_writes_a_model_of_its_own(home: Path, tmp_path: Path) -> None:
     assert not (out / "adapter_config.json").exists() and load_tokenizer(str(out)).eos_token_id == 2
 
 
+def test_merge_of_a_whole_model_says_that_it_is_none_of_adapters(
+    home: Path, minimind: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (home / "base", minimind / "v3-dense" / "full_sft_64.pth"):
+        assert main(["merge", "--lora", str(path), "--out", str(tmp_path / "merged")]) == 2
+        assert f"{path} holds no adapters." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["base_64.pth", "base_64.json"])
 def test_merge_replaces_no_weight_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / name).write_bytes(b"of another training")
