@@ -46,6 +46,8 @@ class Checkpoints:
     def __init__(self, task_dir: Path, keep: int) -> None:
         self.folder = task_dir / TaskFile.CHECKPOINTS
         self.keep = keep
+        self.shards = self.folder / ".shards.tmp"
+        """Where the processes of a sharded training put their parts, until the first moves them into a checkpoint."""
 
     def save(self, step: int, write_files: Callable[[Path], None], about: dict[str, Any]) -> Checkpoint:
         """Write a checkpoint under a temporary name, all of it to the disk, and only then give it its name.

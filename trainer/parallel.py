@@ -1,8 +1,8 @@
 """How a model lies on the processes that train it: alone, as a replica in each (DistributedDataParallel), or in shards
 (FSDP2), for models that do not fit one GPU.
 
-Whatever it is, checkpoints are the same files: the first process writes all weights and the whole state of the
-optimizer, so that a run can go on with any number of processes, as replicas or in shards.
+Whatever it is, a run can go on with any number of processes, as replicas or in shards: the first process writes all
+weights, as a model that can be used, and of shards each process writes its part of the optimizer's state.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from trainer.configs import TrainConfig
 from trainer.losses import BatchLoss, Objective
 from trainer.model_files import ModelFiles
 from trainer.ranks import Ranks
+from trainer.shards import Shards, has_shards, without_shards, write_shard
 
 
 class Parallel:
@@ -85,18 +86,23 @@ class Parallel:
             for name, value in self.model.state_dict().items():
                 value.copy_(_scattered(weights[name], value))
 
-    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """The whole state of the optimizer; empty tensors in other processes than the first if it lies in shards."""
-        state = optimizer.state_dict()
+    def optimizer_state(self, optimizer: torch.optim.Optimizer, shards: Path) -> dict[str, Any]:
+        """The state of the optimizer. What lies in shards is left out and written to the folder `shards`, the part of
+        each process by itself, so that no process needs memory for the whole."""
         if not self._shards:
-            return state
-        values = {i: {k: self._gathered(v) for k, v in of.items()} for i, of in state["state"].items()}
-        return {"state": values, "param_groups": state["param_groups"]}
+            return optimizer.state_dict()
+        write_shard(optimizer, shards, self._ranks.rank)
+        self._ranks.all(True)  # the first process moves the parts, and they must all be there
+        return without_shards(optimizer.state_dict())
 
-    def load_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Put back what `optimizer_state` gave."""
-        if self._shards:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    def load_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any], checkpoint: Path) -> None:
+        """Put back what `optimizer_state` gave, with what it wrote, now in the folder `checkpoint`."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if has_shards(checkpoint):
+            shards = Shards(checkpoint)
+            for number, key in shards.names():
+                state["state"][number][key] = _scattered(shards.tensor(number, key), parameters[number])
+        elif self._shards:
             values = {i: {k: _scattered(v, parameters[i]) for k, v in of.items()} for i, of in state["state"].items()}
             state = {"state": values, "param_groups": state["param_groups"]}
         optimizer.load_state_dict(state)

@@ -11,6 +11,7 @@ import torch
 from trainer.checkpoints import STATE_DIR
 from trainer.errors import BaseModelError, DataError
 from trainer.session import Best, write_json
+from trainer.shards import move_shards
 
 if TYPE_CHECKING:
     from trainer.loop import Loop
@@ -22,7 +23,7 @@ def collect_state(loop: "Loop") -> dict[str, Any]:
     if loop.device.type == "cuda":
         for own, state in zip(random, loop.ranks.stacked(torch.cuda.get_rng_state(loop.device)), strict=True):
             own["cuda"] = state
-    optimizer = loop.parallel.optimizer_state(loop.optimizer)
+    optimizer = loop.parallel.optimizer_state(loop.optimizer, loop.checkpoints.shards)
     return {"optimizer": optimizer, "random": random, "scaler": loop.scaler.state_dict()}
 
 
@@ -31,6 +32,7 @@ def save_state(loop: "Loop", collected: dict[str, Any], folder: Path) -> None:
     state = folder / STATE_DIR
     state.mkdir()
     torch.save(collected, state / "optimizer.pt")
+    move_shards(loop.checkpoints.shards, state)
     best = loop.session.best
     content = {
         "step": loop.step,
@@ -56,7 +58,7 @@ def load_state(loop: "Loop", folder: Path) -> None:
     loop.parallel.load(loop.files, folder)
     # weights_only: a checkpoint is data, never code
     saved: dict[str, Any] = torch.load(folder / STATE_DIR / "optimizer.pt", map_location="cpu", weights_only=True)
-    loop.parallel.load_optimizer(loop.optimizer, saved["optimizer"])
+    loop.parallel.load_optimizer(loop.optimizer, saved["optimizer"], folder / STATE_DIR)
     loop.scaler.load_state_dict(saved["scaler"])
     _set_random(loop, saved["random"], content["step"])
     loop.step = loop.session.step = content["step"]

@@ -49,21 +49,25 @@ def test_two_processes_train_as_one(
 def test_a_run_goes_on_with_another_number_of_processes(
     together: Make, make_loop: Make, make_rows: Make, series_of: Series, tmp_path: Path
 ) -> None:
-    """One process, then two replicas, then two shards, then one again."""
+    """One process, then two replicas, then two shards, twice, then one again."""
     data, held_out = make_rows(40), make_rows(10, seed=1)
     make_loop("whole", data, held_out, **STEPS).run()
     loop = make_loop("parts", data, held_out, **STEPS)
     loop._one_step = stop_after(loop, 7)
     loop.run()
     loop.session.__exit__(None, None, None)
-    together(tmp_path, [("parts", 14, STEPS), ("parts", 21, STEPS | {"parallel": "fsdp"})])
+    sharded = STEPS | {"parallel": "fsdp"}
+    together(tmp_path, [("parts", 14, STEPS), ("parts", 18, sharded), ("parts", 21, sharded)])
+    written = tmp_path / "parts" / "checkpoints" / "step_000021" / "trainer_state"
+    assert sorted(p.name for p in written.glob("*.safetensors")) == [f"optimizer-0000{i}.safetensors" for i in (0, 1)]
+    assert not list((tmp_path / "parts" / "checkpoints" / ".shards.tmp").iterdir())
     last = make_loop("parts", data, held_out, **STEPS)
     last.run()
     whole, parts = series_of(tmp_path / "whole", Metric.LOSS), series_of(tmp_path / "parts", Metric.LOSS)
     assert list(parts) == list(whole)
     assert list(parts.values()) == pytest.approx(list(whole.values()), rel=1e-4)
     begins = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
-    assert [record["step"] for record in begins if record["kind"] == "begin"] == [0, 7, 14, 21]
+    assert [record["step"] for record in begins if record["kind"] == "begin"] == [0, 7, 14, 18, 21]
 
 
 def stop_after(loop: Any, step: int) -> Callable[[], bool]:
