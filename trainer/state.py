@@ -89,7 +89,7 @@ def _check_same(loop: "Loop", content: dict[str, Any], folder: Path) -> None:
         if not loop.session.force:
             raise DataError(
                 f"{text}.",
-                "Put the old file back, start a new task from that checkpoint, or resume it with --force, which goes "
+                "Put the old data back, start a new task from that checkpoint, or resume it with --force, which goes "
                 "on at the same step in the new data.",
             )
         loop.session.event("data_changed", f"{text}; going on with the new data, as was asked for.")

@@ -55,7 +55,7 @@ TEXTS: dict[str, str] = {
     "js.data_length_range": "max_seq_len is a whole number from {from} to {to}.",
     "js.again": "Try again",
     "js.bad_rows": "{n} bad",
-    "js.all_good": "all good",
+    "js.all_good": "all can be read",
     "js.labelled": "{n} count for the loss",
     "js.of_rows": "{n} of rows",
     "js.cut_tokens": "{n} tokens lost",

@@ -54,7 +54,7 @@ TEXTS: dict[str, str] = {
     "js.data_length_range": "max_seq_len 须为 {from} 到 {to} 的整数。",
     "js.again": "重试",
     "js.bad_rows": "{n} 行有问题",
-    "js.all_good": "全部可用",
+    "js.all_good": "全部可以读取",
     "js.labelled": "{n} 个计入损失",
     "js.of_rows": "占 {n}",
     "js.cut_tokens": "丢失 {n} 个词元",
