@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TrainerError as error:
         print(f"{error.message} {error.hint}".rstrip(), file=sys.stderr)
         return ExitCode.BAD_INPUT
+    except OSError as error:
+        print(f"The model cannot be written: {error}. Free some space, or name another place.", file=sys.stderr)
+        return ExitCode.FAILED
 
 
 if __name__ == "__main__":

@@ -383,6 +383,14 @@ def test_merge_writes_a_model_of_its_own(home: Path, tmp_path: Path) -> None:
     assert not (out / "adapter_config.json").exists() and load_tokenizer(str(out)).eos_token_id == 2
 
 
+def test_merge_into_a_place_that_cannot_be_written_says_so(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert main(["merge", "--lora", str(checkpoint(home)), "--out", str(tmp_path / "file" / "merged")]) == 1
+    assert "cannot be written: [Errno 20] Not a directory" in capsys.readouterr().err
+
+
 def test_merge_of_a_whole_model_says_that_it_is_none_of_adapters(
     home: Path, minimind: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
