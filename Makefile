@@ -11,7 +11,12 @@ up: .venv/.installed
 
 test: .venv/.installed check
 	@tools/browser.sh
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -m "not integration and not browser" -n auto
+	$(BIN)/python -m pytest -m "integration or browser"
+endif
 
 check: .venv/.installed
 	$(BIN)/ruff check .
