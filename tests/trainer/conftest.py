@@ -114,14 +114,16 @@ def small_loop(
     data: ListRows,
     held_out: ListRows | None = None,
     adapt: Callable[[Any, Any], Any] = lambda _config, _model: None,
+    objective: Callable[[Any], Any] | None = None,
     **values: Any,
 ) -> Any:
     """A real loop over a real model of about 20,000 weights; its session writes to `folder / name`. `adapt` may change
-    the model, and returns what its checkpoints hold."""
+    the model, and returns what its checkpoints hold; `objective` makes what is minimised, from the config."""
     import torch
     from transformers import AutoModelForCausalLM
 
     from trainer.loop import Loop
+    from trainer.losses import next_token_loss
     from trainer.models import model_config
     from trainer.session import Session
 
@@ -130,7 +132,8 @@ def small_loop(
     torch.manual_seed(config.seed)
     model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
     files = adapt(config, model)
-    return Loop(config, session, model, NoTokenizer(), data, held_out, files=files)  # type: ignore[arg-type]
+    minimised = objective(config) if objective else next_token_loss
+    return Loop(config, session, model, NoTokenizer(), data, held_out, minimised, files)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -163,18 +166,17 @@ def distil(make_loop: Callable[..., Any], make_config: Callable[..., TrainConfig
     from trainer.models import model_config
 
     def make(name: str = "task", teacher_moe: bool = False, teacher_layers: int = 3, **values: Any) -> Any:
-        loop = make_loop(name, type_name="distill", **values)
         torch.manual_seed(7)
         sizes = make_config("pretrain", hidden_size=64, num_hidden_layers=teacher_layers, use_moe=teacher_moe)
         teacher = AutoModelForCausalLM.from_config(model_config(sizes, 64), dtype=torch.float32)
         with torch.no_grad():  # a fresh model has no opinion to learn
             teacher.get_input_embeddings().weight.mul_(20)
         teacher.eval().requires_grad_(False)
-        if loop.config.packing:
+        if values.get("packing", True):
             pack(teacher)
+        taught = lambda config: Distillation(teacher, config.alpha, config.temperature)  # noqa: E731
+        loop = make_loop(name, type_name="distill", objective=taught, **values)
         use_grouped_experts(teacher.to(loop.device), loop.device, loop.config.dtype)
-        objective: Any = Distillation(teacher, loop.config.alpha, loop.config.temperature)
-        loop.objective = torch.compile(objective, dynamic=True) if loop.config.compile else objective
         return loop
 
     return make
@@ -189,12 +191,7 @@ def reason(make_loop: Callable[..., Any], rows: ListRows) -> Callable[..., Any]:
     rows.weigh = lambda ids, labels: np.where((ids % 7 == 0) & (labels != IGNORE), 10, 1).astype(np.float32)
 
     def make(name: str = "task", **values: Any) -> Any:
-        import torch
-
-        loop = make_loop(name, type_name="reason", **values)
-        objective: Any = weighted_token_loss
-        loop.objective = torch.compile(objective, dynamic=True) if loop.config.compile else objective
-        return loop
+        return make_loop(name, type_name="reason", objective=lambda _config: weighted_token_loss, **values)
 
     return make
 
