@@ -23,6 +23,7 @@ from trainer.names import TaskFile
 
 MANIFEST = "manifest.json"
 STATE_DIR = "trainer_state"
+_IN_USE = "in_use"
 _PREFIX = "step_"
 _NAME = re.compile(r"^step_\d+$")
 
@@ -109,8 +110,8 @@ class Checkpoints:
         return None
 
     def surplus(self, best_step: int | None) -> list[Checkpoint]:
-        """Checkpoints that may go: all but the newest `keep` and the best."""
-        return [c for c in self.all()[: -self.keep] if c.step != best_step]
+        """Checkpoints that may go: all but the newest `keep`, the best, and those that adapters are built on."""
+        return [c for c in self.all()[: -self.keep] if c.step != best_step and not (c.path / _IN_USE).exists()]
 
     def remove(self, checkpoint: Checkpoint) -> None:
         """Remove one; the manifest goes first, so that half a removal is never taken for a checkpoint."""
@@ -121,6 +122,12 @@ class Checkpoints:
         if self.folder.is_dir():
             for left in self.folder.glob(".*.tmp"):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def keep_for_others(folder: Path) -> None:
+    """Have a checkpoint stay, because what is trained on it cannot be used without it. Other folders stay anyway."""
+    if (folder / MANIFEST).is_file():
+        (folder / _IN_USE).touch()
 
 
 def _disk_refused(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.checkpoints import MANIFEST, Checkpoints, verify
+from trainer.checkpoints import MANIFEST, Checkpoints, keep_for_others, verify
 from trainer.errors import DiskError
 
 WRITER = """
@@ -131,3 +131,6 @@ def test_surplus_spares_the_newest_and_the_best(tmp_path: Path) -> None:
         checkpoints.save(step, write_parts, {})
     assert [c.step for c in checkpoints.surplus(2)] == [1, 3]
     assert [c.step for c in checkpoints.surplus(None)] == [1, 2, 3]
+    keep_for_others(checkpoints.at(1).path)
+    assert [c.step for c in checkpoints.surplus(None)] == [2, 3]
+    assert verify(checkpoints.at(1).path) == ""

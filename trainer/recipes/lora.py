@@ -8,6 +8,7 @@ from trainer.adapter_bases import BaseRecord
 from trainer.adapters import NAME, AdapterFiles, add_adapters, lora_layers, square_layers
 from trainer.base_sizes import sidecar
 from trainer.bases import record_of
+from trainer.checkpoints import keep_for_others
 from trainer.configs import LoRAConfig
 from trainer.loop import Loop
 from trainer.lora_files import RANKS, lora_state
@@ -24,6 +25,8 @@ def train(config: LoRAConfig, session: Session) -> Outcome:
     """As supervised fine-tuning, with W + scale · B · A in the place of W in the chosen layers (contract section 2)."""
     parts = prepare(config, session)
     record = record_of(parts.base, parts.model, parts.tokenizer, config.from_weight)
+    if parts.base.path is not None and session.ranks.first:
+        keep_for_others(parts.base.path)
     squares = square_layers(parts.model)
     add_adapters(parts.model, config)
     files = AdapterFiles(config, record)
