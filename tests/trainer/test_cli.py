@@ -227,5 +227,5 @@ def test_sigterm_saves_and_from_resume_goes_on(home: Path) -> None:
     wait_for(home / "log.txt", f"Going on at step {step}", again)
     again.send_signal(signal.SIGTERM)
     assert again.wait(30) == ExitCode.STOPPED
-    assert result(home)["step"] > step
+    assert result(home)["step"] >= step  # the signal may come before the first step
     assert len(list(home.glob("out/*/config.json"))) == 1
