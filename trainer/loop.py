@@ -196,8 +196,7 @@ class Loop:
             for name, value in parts.items():
                 sums[name] = sums[name] + value if name in sums else value
         norm = self._apply(loss)
-        used = [int(i) for indices in self.plan.step_rows(self.step) for i in indices]
-        return StepResult(self.step + 1, loss, norm, targets, tokens, sums, used)
+        return StepResult(self.step + 1, loss, norm, targets, tokens, sums)
 
     def _apply(self, loss: torch.Tensor) -> torch.Tensor:
         """Clip, and take the step unless it would do harm."""
@@ -266,7 +265,8 @@ class Loop:
     def _bad_step(self, bad: StepResult) -> None:
         if self.config.nan_policy == "skip" and self._skipped < MAX_SKIPPED:
             return
-        rows = ("first " if len(bad.rows) > 8 else "") + self.rows.places(bad.rows[:8])
+        used = np.concatenate(self.plan.step_rows(bad.step - 1)).tolist()
+        rows = ("first " if len(used) > 8 else "") + self.rows.places(used[:8])
         kept = self.checkpoints.all()
         where = f"the checkpoint of step {kept[-1].step} is good" if kept else "no checkpoint was written yet"
         raise DivergedError(

@@ -22,8 +22,6 @@ class StepResult:
     tokens: int
     parts: dict[Metric, torch.Tensor] = field(default_factory=dict)
     """Means over the labelled tokens that the training type records beside the loss."""
-    rows: list[int] = field(default_factory=list)
-    """Lines of the data file that the step used."""
 
 
 @dataclass
