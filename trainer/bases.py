@@ -17,7 +17,7 @@ from trainer.configs import TrainConfig
 from trainer.errors import BaseModelError
 from trainer.lora_files import merge_lora
 from trainer.minimind_files import Sizes, infer_sizes, read_pth
-from trainer.models import load_folder, load_pth, model_config, new_model
+from trainer.models import load_folder, load_pth, model_config, model_of, new_model
 from trainer.tokenization import tokenizer_hash
 
 
@@ -157,9 +157,10 @@ def build_model(config: TrainConfig, tokenizer: PreTrainedTokenizerBase, base: B
         torch.manual_seed(config.seed)
         return new_model(model_config(config, len(tokenizer), tokenizer))
     if base.kind == "pth" and base.record is None:
-        model = load_pth(base.path, config.num_attention_heads, config.num_experts_per_tok, yarn, tokenizer)
+        state = read_pth(base.path)
+        model = model_of(state, base.path, config.num_attention_heads, config.num_experts_per_tok, yarn, tokenizer)
         _check_vocabulary(model.config.vocab_size, tokenizer, base.path)
-        _check_sizes(config, infer_sizes(read_pth(base.path), config.num_attention_heads), base.path)
+        _check_sizes(config, infer_sizes(state, config.num_attention_heads), base.path)
         return model
     return load_base(base, tokenizer, config.num_attention_heads, config.num_experts_per_tok, yarn)
 

@@ -120,7 +120,18 @@ def load_pth(
     Raises:
         BaseModelError: it cannot be read, or holds adapters, which are no model by themselves.
     """
-    state = read_pth(path)
+    return model_of(read_pth(path), path, heads, experts_per_token, yarn, tokenizer)
+
+
+def model_of(
+    state: State,
+    path: Path,
+    heads: int,
+    experts_per_token: int,
+    yarn: bool,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> PreTrainedModel:
+    """As `load_pth`, of a file that is read already; `path` is for messages."""
     if is_lora(state):
         raise BaseModelError(
             f"{path} is a MiniMind LoRA file, which is nothing without its base.",
