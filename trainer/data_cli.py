@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trainer.errors import TrainerError
+from trainer.commands import run_command
 from trainer.hub_cli import add_fetch
 from trainer.inspect_cli import add_check, add_preview, add_stats
 from trainer.names import ExitCode
@@ -67,16 +67,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainer.data_cli", description="Data for MiniMind Platform.")
-    commands = parser.add_subparsers(required=True, metavar="{" + ",".join(COMMANDS) + "}")
-    for name, (text, add) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-        command.set_defaults(run=add(command))
-    options = parser.parse_args(argv)
     try:
-        return options.run(options)
-    except TrainerError as error:
-        print(f"{error.message} {error.hint}".rstrip(), file=sys.stderr)
-        return ExitCode.BAD_INPUT
+        return run_command(parser, COMMANDS, argv)
     except BrokenPipeError:  # the reader has seen enough: `… stats FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FINISHED

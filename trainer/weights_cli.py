@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer.base_sizes import sidecar
-from trainer.errors import BaseModelError, TrainerError
+from trainer.commands import run_command
+from trainer.errors import BaseModelError
 from trainer.names import Env, ExitCode
 
 
@@ -49,16 +50,8 @@ COMMANDS = {"merge": ("merge adapters into their base weights", add_merge)}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainer.weights_cli", description="Weights of MiniMind Platform.")
-    commands = parser.add_subparsers(required=True, metavar="{" + ",".join(COMMANDS) + "}")
-    for name, (text, add) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".", allow_abbrev=False)
-        command.set_defaults(run=add(command))
-    options = parser.parse_args(argv)
     try:
-        return options.run(options)
-    except TrainerError as error:
-        print(f"{error.message} {error.hint}".rstrip(), file=sys.stderr)
-        return ExitCode.BAD_INPUT
+        return run_command(parser, COMMANDS, argv, allow_abbrev=False)
     except OSError as error:
         print(f"The model cannot be written: {error}. Free some space, or name another place.", file=sys.stderr)
         return ExitCode.FAILED
