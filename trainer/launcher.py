@@ -23,6 +23,7 @@ from pathlib import Path
 from trainer.configs import TrainConfig
 from trainer.errors import Problem, SettingsError
 from trainer.names import Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
+from trainer.problems import cores, more_than_cores
 from trainer.session import Session, write_json
 from trainer.spool import read_records
 
@@ -171,18 +172,11 @@ def check_count(config: TrainConfig) -> None:
     Raises:
         SettingsError: there are more processes than cores. GPUs are counted by the processes themselves.
     """
-    if config.num_processes > cores():
-        text = f"{config.num_processes} is more than the {cores()} cores that this machine lets it use. Lower it."
-        values = {"processes": config.num_processes, "cores": cores()}
-        raise SettingsError([Problem("num_processes", "more_than_cores", text, values)])
+    if problem := more_than_cores(config.num_processes):
+        raise SettingsError([problem])
     if os.environ.get("TORCHELASTIC_RUN_ID") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         text = "Do not start it with torchrun: python -m trainer starts its processes itself. Set num_processes."
         raise SettingsError([Problem("num_processes", "torchrun", text)])
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def follow_launcher() -> None:

@@ -4,6 +4,7 @@ except ValidationError as error:
     raise SettingsError(problems_of(cls, values, error))
 """
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -66,3 +67,17 @@ def _sentence(cls: "type[TrainConfig]", name: str, item: Any) -> str:
 def _alike(known: str, typed: str) -> bool:
     words = set(re.split(r"[_-]", typed)) - {""}
     return bool(words & set(known.split("_")))
+
+
+def more_than_cores(processes: int) -> Problem | None:
+    """More processes than this machine has cores for, or None."""
+    here = cores()
+    if processes <= here:
+        return None
+    text = f"{processes} is more than the {here} cores that this machine lets it use. Lower it."
+    return Problem("num_processes", "more_than_cores", text, {"processes": processes, "cores": here})
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minimind_platform.datasets import DataFiles
-from minimind_platform.devices import cores, gpus
+from minimind_platform.devices import gpus
 from minimind_platform.errors import (
     NotFoundError,
     PathError,
@@ -26,6 +26,7 @@ from minimind_platform.weights import Base, Weights
 from trainer.base_sizes import base_sizes, size_problems
 from trainer.configs import DistillConfig, LoRAConfig, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import DataError
+from trainer.problems import more_than_cores
 from trainer.rows import RowReader, detect_format
 from trainer.sizes import linear_layers, sizes_of_config
 
@@ -188,10 +189,8 @@ def _check_processes(checked: Checked) -> None:
             text = f"{count} processes need {count} GPUs, and this machine has {here}. Lower it, or set device to cpu."
             values = {"processes": count, "gpus": here}
             checked.problems.append(Problem("num_processes", "more_than_gpus", text, values))
-    elif count > cores():
-        text = f"{count} is more than the {cores()} cores that this machine lets it use. Lower it."
-        values = {"processes": count, "cores": cores()}
-        checked.problems.append(Problem("num_processes", "more_than_cores", text, values))
+    elif problem := more_than_cores(count):
+        checked.problems.append(problem)
 
 
 def _without(type_name: str, values: dict[str, Any], wrong: set[str]) -> TrainConfig | None:

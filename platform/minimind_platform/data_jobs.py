@@ -14,12 +14,12 @@ from minimind_platform.paths import Paths
 from minimind_platform.previews import Previews
 from minimind_platform.settings import Settings
 from minimind_platform.views import HubEntry, Job
-from trainer.configs import TRAINING_TYPES
+from trainer.configs import MAX_POSITIONS, TRAINING_TYPES
 from trainer.errors import DataError
 from trainer.hub_files import ITEMS, similar
 from trainer.sources import open_data
 
-SEQ_LEN = (8, 32_768)
+SEQ_LEN = (8, MAX_POSITIONS)
 MOST_ROWS = 50
 LAST_ROW = 10**9
 COMMAND = (sys.executable, "-m", "trainer.data_cli")

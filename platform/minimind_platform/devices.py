@@ -96,11 +96,6 @@ def slots(cpu_slots: int) -> dict[str, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def join_slots(slots: Sequence[str]) -> str:
     """Slots of one kind as one word: cuda:0, cuda:0,1."""
     kind = slots[0].partition(":")[0]

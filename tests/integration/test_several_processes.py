@@ -8,11 +8,11 @@ import psutil
 import pytest
 
 from minimind_platform import State
-from minimind_platform.devices import cores
 from minimind_platform.dispatcher import Dispatcher
 from minimind_platform.local_executor import LocalExecutor, strays
 from minimind_platform.replay import replay
 from trainer.names import Env, Metric
+from trainer.problems import cores
 from trainer.spool import read_records
 
 VALUES = {

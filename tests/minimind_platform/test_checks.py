@@ -48,7 +48,7 @@ def test_good_settings_have_no_problem_and_a_preflight(platform):
 
 def test_more_processes_than_the_machine_has_are_refused(platform, monkeypatch):
     values = TINY | {"data_path": "p.jsonl", "batch_size": 1000}
-    monkeypatch.setattr("minimind_platform.checks.cores", lambda: 4)
+    monkeypatch.setattr("trainer.problems.cores", lambda: 4)
     assert "num_processes" not in problems(platform, "pretrain", values | {"num_processes": 4})
     many = problems(platform, "pretrain", values | {"num_processes": 5})["num_processes"]
     assert (many.code, many.values) == ("more_than_cores", {"processes": 5, "cores": 4})

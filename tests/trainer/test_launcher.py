@@ -18,8 +18,8 @@ from trainer.configs import TrainConfig
 from trainer.devices import pick_device
 from trainer.errors import SettingsError
 from trainer.failures import explain
-from trainer.launcher import cores
 from trainer.names import Env, ErrorClass, ExitCode, Metric
+from trainer.problems import cores
 from trainer.ranks import Ranks
 from trainer.spool import read_records
 
