@@ -85,6 +85,26 @@ def make_rows() -> Callable[..., ListRows]:
 
 
 @pytest.fixture
+def run_until() -> Callable[[Any, int], None]:
+    """Runs a loop, and asks it to stop when so many steps are done."""
+    from trainer.names import Outcome
+
+    def run(loop: Any, step: int) -> None:
+        update = loop._update
+
+        def stopping(*work: Any) -> Any:
+            result = update(*work)
+            loop.session.stop_requested = loop.step + 1 >= step
+            return result
+
+        loop._update = stopping
+        assert loop.run() is Outcome.STOPPED
+        assert loop.step == step
+
+    return run
+
+
+@pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
     return partial(small_config, tmp_path)
 

@@ -126,19 +126,12 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 @pytest.mark.parametrize("stop_at", [1, 7, 13])
 def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(
-    make: Make, series: Series, rows: Any, stop_at: int
+    make: Make, series: Series, rows: Any, stop_at: int, run_until: Callable[[Any, int], None]
 ) -> None:
     whole = make("whole", held_out=rows)
     whole.run()
     first = make("parts", held_out=rows)
-    update = first._update
-
-    def stopping(*work: Any) -> Any:
-        first.session.stop_requested = first.step + 1 >= stop_at
-        return update(*work)
-
-    first._update = stopping
-    assert first.run() is Outcome.STOPPED
+    run_until(first, stop_at)
     assert make("parts", held_out=rows).run() is Outcome.FINISHED
     for key in ("train/loss", "train/ce_loss", "eval/loss"):
         assert series("parts", key) == series("whole", key)

@@ -92,19 +92,12 @@ def test_other_losses_on_cuda_are_those_of_the_cpu(
         assert list(series("cuda", key).values()) == pytest.approx(list(series("cpu", key).values()), rel=0.03)
 
 
-def test_a_run_stopped_on_cuda_goes_on(make_loop: Callable[..., Any], series: Any) -> None:
+def test_a_run_stopped_on_cuda_goes_on(
+    make_loop: Callable[..., Any], series: Any, run_until: Callable[[Any, int], None]
+) -> None:
     values = {"device": "cuda:0", "dtype": "bfloat16", "hidden_size": 64}
     make_loop("whole", **values).run()
-    loop = make_loop("parts", **values)
-    update = loop._update
-
-    def stopping(*work: Any) -> Any:
-        result = update(*work)
-        loop.session.stop_requested = loop.step + 1 >= 9
-        return result
-
-    loop._update = stopping
-    assert loop.run() is Outcome.STOPPED
+    run_until(make_loop("parts", **values), 9)
     assert make_loop("parts", **values).run() is Outcome.FINISHED
     assert list(series("parts")) == list(series("whole"))
     assert list(series("parts").values()) == pytest.approx(list(series("whole").values()), rel=1e-2)

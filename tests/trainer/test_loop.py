@@ -85,7 +85,7 @@ def test_the_last_partial_accumulation_counts(make_loop: Make) -> None:
 
 @pytest.mark.parametrize("stop_at", [1, 7, 13])
 def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_bit_for_bit(
-    make_loop: Make, series: Series, rows: Any, stop_at: int
+    make_loop: Make, series: Series, rows: Any, stop_at: int, run_until: Callable[[Any, int], None]
 ) -> None:
     values = {"epochs": 2, "accumulation_steps": 1, "warmup_steps": 3, "held_out": rows}
     whole = make_loop("whole", **values)
@@ -98,20 +98,6 @@ def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_bit_for_bit(
     assert series("parts", "eval/loss") == series("whole", "eval/loss")
     ours, theirs = weights(second), weights(whole)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def run_until(loop: Any, step: int) -> None:
-    """Run, and ask to stop when `step` steps are done."""
-    update = loop._update
-
-    def stopping(*work: Any) -> Any:
-        result = update(*work)
-        loop.session.stop_requested = loop.step + 1 >= step
-        return result
-
-    loop._update = stopping
-    assert loop.run() is Outcome.STOPPED
-    assert loop.step == step
 
 
 def test_a_killed_run_records_no_step_twice(make_loop: Make, series: Series, tmp_path: Path) -> None:
@@ -195,7 +181,9 @@ def test_newest_and_best_checkpoints_are_kept(make_loop: Make, rows: Any, tmp_pa
     assert (loop.session.best.step, loop.session.best.value) == (4, 1.0)
 
 
-def test_a_damaged_checkpoint_is_passed_over_with_a_word(make_loop: Make, series: Series, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over_with_a_word(
+    make_loop: Make, series: Series, tmp_path: Path, run_until: Callable[[Any, int], None]
+) -> None:
     make_loop("whole").run()
     run_until(make_loop("damaged"), 13)
     newest = sorted((tmp_path / "damaged" / "checkpoints").iterdir())[-1] / "model.safetensors"
@@ -209,7 +197,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_word(make_loop: Make, series
     assert series("damaged") == series("whole")
 
 
-def test_a_damaged_checkpoint_takes_no_place_of_a_good_one(make_loop: Make, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_takes_no_place_of_a_good_one(
+    make_loop: Make, tmp_path: Path, run_until: Callable[[Any, int], None]
+) -> None:
     values = {"save_interval": 5, "keep_checkpoints": 1, "epochs": 2}
     run_until(make_loop(**values), 11)
     checkpoints = Checkpoints(tmp_path / "task", 1)
@@ -221,7 +211,9 @@ def test_a_damaged_checkpoint_takes_no_place_of_a_good_one(make_loop: Make, tmp_
     assert found is not None and found.step == 13
 
 
-def test_a_stop_where_a_checkpoint_is_saves_no_second_one(make_loop: Make, tmp_path: Path) -> None:
+def test_a_stop_where_a_checkpoint_is_saves_no_second_one(
+    make_loop: Make, tmp_path: Path, run_until: Callable[[Any, int], None]
+) -> None:
     loop = make_loop(save_interval=5)
     run_until(loop, 5)
     records = (tmp_path / "task" / "metrics.jsonl").read_text()
@@ -240,14 +232,19 @@ def test_a_stop_before_the_first_step_leaves_no_checkpoint(make_loop: Make, tmp_
     assert Checkpoints(tmp_path / "task", 1).all() == []
 
 
-def test_changed_data_refuses_to_resume(make_loop: Make, rows: Any) -> None:
+def test_changed_data_refuses_to_resume(make_loop: Make, rows: Any, run_until: Callable[[Any, int], None]) -> None:
     run_until(make_loop(), 5)
     with pytest.raises(DataError, match=r"rows\.jsonl has changed.*ffffffffffff.*000000000000"):
         make_loop(data=rows.changed()).run()
 
 
 def test_changed_data_resumes_by_force(
-    make_loop: Make, make_rows: Make, series: Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_loop: Make,
+    make_rows: Make,
+    series: Series,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run_until: Callable[[Any, int], None],
 ) -> None:
     run_until(make_loop(), 5)
     more = make_rows(60, seed=3).changed()
@@ -264,7 +261,7 @@ def test_changed_data_resumes_by_force(
     assert "going on with the new data" in (tmp_path / "task" / "metrics.jsonl").read_text()
 
 
-def test_another_batch_size_refuses_to_resume(make_loop: Make) -> None:
+def test_another_batch_size_refuses_to_resume(make_loop: Make, run_until: Callable[[Any, int], None]) -> None:
     run_until(make_loop(), 5)
     with pytest.raises(BaseModelError, match="batch_size"):
         make_loop(batch_size=2).run()

@@ -102,21 +102,13 @@ def test_only_adapters_change(make_lora: Make, series: Series, more: dict[str, A
 
 @pytest.mark.parametrize("stop_at", [1, 7, 13])
 def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(
-    make_lora: Make, series: Series, rows: Any, stop_at: int
+    make_lora: Make, series: Series, rows: Any, stop_at: int, run_until: Callable[[Any, int], None]
 ) -> None:
     values = {"held_out": rows, "lora_dropout": 0.2, "lora_target_modules": "q_proj,v_proj"}
     whole = make_lora("whole", **values)
     whole.run()
     first = make_lora("parts", **values)
-    update = first._update
-
-    def stopping(*step: Any) -> Any:
-        result = update(*step)
-        first.session.stop_requested = first.step + 1 >= stop_at
-        return result
-
-    first._update = stopping
-    assert first.run() is Outcome.STOPPED
+    run_until(first, stop_at)
     second = make_lora("parts", **values)
     assert second.run() is Outcome.FINISHED
     assert series("parts") == series("whole")
