@@ -14,10 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fake_contents import fill
+from fake_data import HTML, FakeData
+
 from minimind_platform.errors import (
     ConflictError,
     NotFoundError,
-    PlatformError,
     SettingsError,
     TrackingUnavailableError,
 )
@@ -26,9 +28,6 @@ from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEv
 from minimind_platform.views import (
     Check,
     Dataset,
-    HubEntry,
-    Job,
-    JobState,
     LogChunk,
     ModelVersion,
     Preflight,
@@ -39,104 +38,31 @@ from minimind_platform.views import (
 )
 from trainer.configs import TRAINING_TYPES, parse_config
 from trainer.fields import config_fields
-from trainer.hub_files import ITEMS
 from trainer.names import Metric
 from trainer.presets import PRESETS, Preset
 
-HTML = '<img src=x onerror="alert(1)"><b>bold</b>'
-"""Stands in names, errors and log lines; must appear as it is written here."""
 
-
-class FakePlatform:
+class FakePlatform(FakeData):
     """Answers as `minimind_platform.Platform` does."""
 
     def __init__(self, home: Path) -> None:
+        super().__init__()
         self.settings = Settings(home=home)
         self.all: dict[str, Task] = {}
         self.keys: dict[str, str] = {}
         self.history: dict[str, list[TaskEvent]] = {}
         self.versions: list[ModelVersion] = []
         self.files: list[WeightFile] = []
-        self.data: list[Dataset] = []
         self.logs: dict[str, bytes] = {}
         self.scheduler = True
         self.tracking = True
         self.steps_a_second = 4.0
-        self.background: dict[str, Job] = {}
-        self.fetched: set[str] = set()
 
     @classmethod
     def with_data(cls, home: Path) -> "FakePlatform":
         """Tasks in every state, models, weight files and data sets."""
         fake = cls(home)
-        now = time.time()
-        fake.data = [
-            Dataset("dataset/samples/pretrain.jsonl", "pretrain.jsonl", 412_300, 1_200, "pretrain", now - 7_200),
-            Dataset("dataset/samples/sft.jsonl", "sft.jsonl", 688_100, 800, "sft", now - 7_200),
-            Dataset(
-                "dataset/pretrain_hq.jsonl", "pretrain_hq.jsonl", 1_640_000_000, 1_413_103, "pretrain", now - 7_200
-            ),
-            Dataset("dataset/notes.jsonl", "notes.jsonl", 20_400, 112, "", now - 7_200),
-        ]
-        fake._add("f1", "tiny-first-try", "pretrain", State.FINISHED, now - 90_000, 400, 400, 128)
-        fake._add("a2", "pretrain-512d-8l", "pretrain", State.RUNNING, now - 1_440, 12_613, 20_000, 512)
-        fake._add("b3", "sft-answers-zh", "sft", State.QUEUED, now - 300, 0, 0, 512)
-        fake._add("c4", HTML, "sft", State.FAILED, now - 7_200, 240, 1_200, 768)
-        fake._add(
-            "d5",
-            "pretrain-minimind-3-long-name-of-a-careful-person",
-            "pretrain",
-            State.STOPPED,
-            now - 40_000,
-            3_100,
-            9_000,
-            768,
-        )
-        fake._add("e6", "sft-tiny", "sft", State.STOPPING, now - 600, 90, 400, 128)
-        for number in range(30):
-            at = now - 200_000 - number * 5_000
-            fake._add(f"9{number:02d}", f"sweep-lr-{number:02d}", "pretrain", State.FINISHED, at, 400, 400, 128)
-        fake.versions = [
-            ModelVersion(
-                "minimind-pretrain",
-                7 - i,
-                fake.by_name("tiny-first-try"),
-                "pretrain",
-                400 - 80 * i,
-                2.31 + i / 9,
-                2.4 + i / 8,
-                5_214_000,
-                now - 89_000 - 300 * i,
-                ["best", "last"] if not i else [],
-                1_310_000,
-                "ab" * 32,
-            )
-            for i in range(3)
-        ] + [
-            ModelVersion(
-                "minimind-sft",
-                1,
-                fake.by_name("sft-tiny"),
-                "sft",
-                80,
-                1.92,
-                None,
-                5_214_000,
-                now - 500,
-                ["last"],
-                1_310_000,
-                "cd" * 32,
-            )
-        ]
-        fake.settings.out_dir.mkdir(parents=True, exist_ok=True)
-        for name, hidden, moe in (("pretrain_768.pth", 768, False), ("full_sft_768_moe.pth", 768, True)):
-            path = fake.settings.out_dir / name
-            path.write_bytes(b"weights " * 4000)
-            fake.files.append(WeightFile(name, path, 217_000_000, now - 500_000, hidden, moe))
-        folder = home / "version"
-        folder.mkdir(exist_ok=True)
-        (folder / "config.json").write_text("{}")
-        (folder / "model.safetensors").write_bytes(bytes(range(256)) * 64)
+        fill(fake, home)
         return fake
 
     def by_name(self, name: str) -> str:
@@ -394,80 +320,6 @@ class FakePlatform:
     def devices(self) -> list[str]:
         return ["auto", "cpu", "cuda:0"]
 
-    # looking into data, and fetching it
-
-    def data_stats(self, path: str, type: str = "", max_seq_len: int = 0, again: bool = False) -> Job:
-        dataset = self._dataset(path)
-        id_ = uuid.uuid5(uuid.NAMESPACE_OID, f"{path} {type} {max_seq_len}").hex[:16]
-        known = self.background.get(id_)
-        if known and not (again and known.state in (JobState.FAILED, JobState.CANCELLED)):
-            return known
-        job = Job(id_, "stats", path, JobState.RUNNING, time.time(), total=dataset.bytes)
-        if dataset.bytes < 1_000_000:
-            result = _stats(dataset, max_seq_len or 340)
-            job = replace(job, state=JobState.DONE, ended_at=time.time(), done=dataset.bytes, result=result)
-        if not dataset.format:
-            error = f"{path} is in no format that we know. Line 1 has none of the keys {HTML}."
-            job = replace(job, state=JobState.FAILED, ended_at=time.time(), error=error)
-        self.background[id_] = job
-        return job
-
-    def data_preview(
-        self, path: str, type: str = "", max_seq_len: int = 0, start: int = 0, rows: int = 5
-    ) -> dict[str, Any]:
-        dataset = self._dataset(path)
-        if not dataset.format:
-            raise PlatformError(f"{path} is in no format that we know.", "Choose a training type.")
-        count = max(0, min(rows, 12 - start))
-        shown = [_row(dataset, start + place, max_seq_len or 340) for place in range(count)]
-        return {"path": path, "format": dataset.format, "total_rows": 12, "rows": shown}
-
-    def hub_entries(self) -> list[HubEntry]:
-        jobs = {job.label: self.job(job.id) for job in self.background.values() if job.kind == "fetch"}
-        return [
-            HubEntry(
-                item.name, item.kind, item.format, item.bytes, item.about, item.licence, item.repo, item.path,
-                item.name in self.fetched, 412_000_000 if item.name == "sft_t2t" else 0,
-                ITEMS[item.tokenizer].path if item.tokenizer else "", jobs.get(item.name),
-            )
-            for item in ITEMS.values()
-        ]  # fmt: skip
-
-    def hub_fetch(self, name: str) -> Job:
-        if name not in ITEMS:
-            raise NotFoundError(f"Nothing can be fetched by the name {name!r}.")
-        id_ = uuid.uuid5(uuid.NAMESPACE_OID, name).hex[:16]
-        known = self.background.get(id_)
-        if not known or known.state in (JobState.FAILED, JobState.CANCELLED):
-            total = ITEMS[name].bytes
-            self.background[id_] = Job(id_, "fetch", name, JobState.RUNNING, time.time(), done=total // 3, total=total)
-        return self.background[id_]
-
-    def jobs(self, kind: str = "") -> list[Job]:
-        found = [replace(job, result=None) for job in self.background.values() if kind in ("", job.kind)]
-        return sorted(found, key=lambda job: -job.created_at)
-
-    def job(self, id: str) -> Job:
-        if id not in self.background:
-            raise NotFoundError(f"There is no job {id!r}.")
-        return self.background[id]
-
-    def cancel_job(self, id: str) -> Job:
-        if self.job(id).state is JobState.RUNNING:
-            self.background[id] = replace(self.background[id], state=JobState.CANCELLED, ended_at=time.time())
-        return self.background[id]
-
-    def remove_job(self, id: str) -> None:
-        if self.job(id).state is JobState.RUNNING:
-            raise ConflictError("This job runs; cancel it first.")
-        del self.background[id]
-
-    def _dataset(self, path: str) -> Dataset:
-        for dataset in self.data:
-            if dataset.path == path:
-                return dataset
-        raise NotFoundError(f"There is no file {path!r}.", "dataset/ has notes.jsonl.")
-
     def training_types(self) -> dict[str, TrainingType]:
         types = {}
         for name, cls in TRAINING_TYPES.items():
@@ -496,50 +348,3 @@ def _rate(step: int, total: int) -> float:
 def _log_line(begin: float, step: int) -> str:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begin + step / 14))
     return f"{stamp} INFO step={step:06d} loss={_loss(step):.4f} lr={_rate(step, 20_000):.3e} tokens/s=41,437\n"
-
-
-def _stats(dataset: Dataset, longest: int) -> dict[str, Any]:
-    """What `data_cli stats --json` prints."""
-    rows = dataset.rows or 0
-    width = max(8, longest // 12)
-    bars = [
-        {"low": width * n, "high": width * (n + 1) - 1, "rows": round(rows * math.exp(-((n - 5) ** 2) / 12) / 6)}
-        for n in range(20)
-    ]
-    return {
-        "path": dataset.path, "format": dataset.format, "sha256": "ab" * 32, "bytes": dataset.bytes,
-        "files": [{"name": dataset.name, "rows": rows, "bytes": dataset.bytes}], "rows": rows, "bad_rows": 2,
-        "errors": [
-            {"message": f"{dataset.path}, line 17: not valid JSON: {HTML}", "hint": "Check the quotes."},
-            {"message": f"{dataset.path}, line 40: 'text' is empty.", "hint": ""},
-        ],
-        "notices": [f"Field 'source' is ignored {HTML}"], "tokens": rows * 180, "labelled_tokens": rows * 95,
-        "max_seq_len": longest, "truncated_rows": rows // 9, "truncated_tokens": rows * 4, "unlabelled_rows": 3,
-        "duplicate_rows": 5, "duplicate_lines": ["line 3", "line 9", "line 12"],
-        "length": {"min": 12, "median": 168, "mean": 180.4, "p95": longest + 40, "max": longest * 2},
-        "histogram": bars,
-    }  # fmt: skip
-
-
-def _row(dataset: Dataset, number: int, longest: int) -> dict[str, Any]:
-    """A row of `data_cli preview --json`."""
-    spans = [
-        {"text": "<|im_start|>user\n", "loss": False, "tokens": 4},
-        {"text": f"Row {number}: 你好 {HTML}", "loss": False, "tokens": 21},
-        {"text": "<|im_end|>\n<|im_start|>assistant\n", "loss": False, "tokens": 6},
-        {"text": "An answer that is learned.\n\n  - with two lines", "loss": True, "tokens": 14},
-        {"text": "<|im_end|>", "loss": True, "tokens": 1},
-    ]
-    tokens = sum(span["tokens"] for span in spans)
-    cut = longest if longest < tokens else None
-    if cut:
-        lost = {"text": "An answer that is cut.", "loss": False, "tokens": tokens - longest, "cut": True}
-        spans = [*spans[:2], lost]
-    where = f"line {number + 1}"
-    if number == 6:
-        error = {"message": f"{dataset.path} line 7: {HTML}", "hint": "Check the quotes."}
-        return {"where": where, "tokens": 0, "cut_at": None, "spans": [], "error": error}
-    if dataset.format == "dpo":
-        parts = [{"name": name, "spans": spans} for name in ("chosen", "rejected")]
-        return {"where": where, "tokens": tokens, "cut_at": cut, "spans": [], "parts": parts}
-    return {"where": where, "tokens": tokens, "cut_at": cut, "spans": spans}

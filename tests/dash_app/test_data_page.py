@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fake_platform import HTML, FakePlatform
+from fake_data import HTML
+from fake_platform import FakePlatform
 
 from dash_app.pages import new_task
 from dash_app.texts import LANGUAGES, texts

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_platform import HTML, FakePlatform
+from fake_data import HTML
+from fake_platform import FakePlatform
 from fastapi.testclient import TestClient
 
 import dash_app

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser_site import Checked, Site, shown
-from fake_platform import HTML, _stats
+from fake_data import HTML, stats_of
 
 from minimind_platform.views import JobState
 
@@ -96,7 +96,7 @@ def test_long_statistics_show_progress_until_they_are_done(page: Page, site: Sit
     (job,) = site.platform.background.values()
     site.platform.background[job.id] = replace(job, done=job.total // 2)
     expect(page.locator(".working .bar")).to_have_attribute("aria-valuenow", "50")
-    result = _stats(site.platform._dataset("dataset/pretrain_hq.jsonl"), 340)
+    result = stats_of(site.platform._dataset("dataset/pretrain_hq.jsonl"), 340)
     site.platform.background[job.id] = replace(job, state=JobState.DONE, result=result)
     expect(page.locator("#data-rows")).to_have_text("1,413,103")
     expect(page.locator(".working")).to_have_count(0)

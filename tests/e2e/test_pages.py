@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parent))
 from browser_site import Checked, Site, shown
-from fake_platform import HTML
+from fake_data import HTML
 
 from dash_app.texts import texts
 from minimind_platform.errors import NotFoundError, PlatformError
