@@ -14,7 +14,7 @@
     const query = new URLSearchParams(location.search);
     const page = {
       element, path: element.dataset.path, type: document.getElementById("data-type"), length: document.getElementById("data-length"),
-      banners: document.getElementById("data-banners"), row: Math.max(1, Number(query.get("row")) || 1), asked: 0, loop: null, result: null, drawn: false,
+      banners: document.getElementById("data-banners"), row: Math.max(1, Number(query.get("row")) || 1), asked: 0, askedRows: 0, loop: null, result: null, drawn: false,
     };
     let timer = null;
     const changed = (pause) => { clearTimeout(timer); timer = setTimeout(() => look(page, false), pause); };
@@ -174,13 +174,13 @@
   // rows
 
   async function showRows(page, settings) {
-    const asked = page.asked, place = document.getElementById("preview-rows");
+    const asked = (page.askedRows += 1), place = document.getElementById("preview-rows");
     place.setAttribute("aria-busy", "true");
     if (!place.children.length) { place.replaceChildren(h("p", { class: "quiet preview-wait" }, text("preview_reading"))); }
     const query = new URLSearchParams(Object.assign({ start: page.row - 1, rows: ROWS }, settings));
     let seen = null, failure = "";
     try { seen = await api(`/api/data/preview?${query}`); } catch (error) { failure = error.status === undefined ? text("offline") : `${error.message} ${error.hint}`.trim(); }
-    if (asked !== page.asked) { return; }
+    if (asked !== page.askedRows) { return; }
     place.removeAttribute("aria-busy");
     if (!seen) { place.replaceChildren(h("p", { class: "bad preview-wait" }, `${text("preview_failed")} ${failure}`)); showPager(page, settings, 0, null); return; }
     const rows = seen.rows.map((row) => oneRow(row));
@@ -191,7 +191,7 @@
   function showPager(page, settings, count, total) {
     const pager = document.getElementById("preview-pager");
     if (!pager.children.length) {
-      const turn = (to) => { page.row = Math.max(1, to); const now = chosen(page); if (now) { writeAddress(page, now); page.asked += 1; showRows(page, now); stats(page, now, false); } };
+      const turn = (to) => { page.row = Math.max(1, to); const now = chosen(page); if (now) { writeAddress(page, now); showRows(page, now); } };
       const input = h("input", { class: "form-control row-input", inputmode: "numeric", "aria-label": text("preview_go"), title: text("preview_go"), maxlength: 10 });
       input.addEventListener("change", () => { const row = Number(input.value.trim()); if (Number.isInteger(row) && row > 0) { turn(row); } else { input.value = page.row; } });
       pager.append(h("span", { class: "quiet" }), input,
