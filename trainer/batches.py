@@ -8,13 +8,15 @@ batch size within a step change the speed and not the loss.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from trainer.data import Rows
+if TYPE_CHECKING:
+    from trainer.data import Rows
 
 IGNORE = -100
 """Label of a position without loss."""
@@ -96,29 +98,43 @@ class Batch:
     packed: bool
     weights: torch.Tensor | None = None
     """[targets] float32 weight of each target in the loss; None where all weigh the same."""
+    count: int = 0
+    """What a loss is averaged over: labelled tokens, or the pairs or sequences of types that compare whole answers."""
+    extras: dict[str, torch.Tensor] = field(default_factory=dict)
+    """What else the loss of a training type needs, by name."""
 
-    def unlabelled(self) -> "Batch":
+    def empty(self) -> "Batch":
         """The same without labels: it counts for nothing, but a process that has no rows can compute along."""
         weights = None if self.weights is None else self.weights[:0]
-        return replace(self, predict_at=self.predict_at[:0], targets=self.targets[:0], tokens=0, weights=weights)
+        nothing = {name: tensor[:0] for name, tensor in self.extras.items()}
+        return replace(
+            self,
+            predict_at=self.predict_at[:0],
+            targets=self.targets[:0],
+            tokens=0,
+            weights=weights,
+            count=0,
+            extras=nothing,
+        )
 
     def to(self, device: torch.device) -> "Batch":
         """A copy on the device; a no-op on the CPU."""
         if device.type == "cpu":
             return self
-        moved = (_moved(t, device) for t in self._tensors())
+        names = ("input_ids", "position_ids", "predict_at", "targets", "bounds")
+        moved = {name: _moved(getattr(self, name), device) for name in names}
         weights = None if self.weights is None else _moved(self.weights, device)
-        return Batch(*moved, longest=self.longest, tokens=self.tokens, packed=self.packed, weights=weights)
-
-    def _tensors(self) -> tuple[torch.Tensor, ...]:
-        return self.input_ids, self.position_ids, self.predict_at, self.targets, self.bounds
+        extras = {name: _moved(tensor, device) for name, tensor in self.extras.items()}
+        return replace(self, **moved, weights=weights, extras=extras)
 
 
 def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def make_batch(rows: Rows, indices: np.ndarray, epoch: int | None, packed: bool, pad_id: int, pad_to: int = 0) -> Batch:
+def make_batch(
+    rows: "Rows", indices: np.ndarray, epoch: int | None, packed: bool, pad_id: int, pad_to: int = 0
+) -> Batch:
     """Put rows together.
 
     Args:
@@ -158,4 +174,5 @@ def make_batch(rows: Rows, indices: np.ndarray, epoch: int | None, packed: bool,
         sum(lengths),
         packed,
         torch.from_numpy(np.concatenate(weights)) if weights else None,
+        sum(len(part) for part in targets),
     )

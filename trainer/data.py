@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from trainer.rows import key_notices
 from trainer.sources import Place
 from trainer.token_cache import TokenCache, open_cache
 from trainer.tokenization import ChatTokenizer
+
+if TYPE_CHECKING:
+    from trainer.batches import Batch
 
 NO_LABEL = -100
 """Label of a token without loss, as PyTorch's cross-entropy ignores it."""
@@ -96,6 +100,12 @@ class Rows:
     def subset(self, indices: np.ndarray) -> "Rows":
         """Some of these rows; the same row varies in the same way as here."""
         return Rows(self._source, self._indices[indices], self.lengths[indices], self.report)
+
+    def batch(self, indices: np.ndarray, epoch: int | None, packed: bool, pad_id: int) -> "Batch":
+        """Some rows as the tensors of one forward pass; see `trainer.batches.make_batch`."""
+        from trainer.batches import make_batch  # torch, which looking at data does not need
+
+        return make_batch(self, indices, epoch, packed, pad_id)
 
     def get(self, index: int, epoch: int | None) -> tuple[np.ndarray, np.ndarray]:
         """The ids and labels of a row, both int64; a label is the id at its own place (not shifted) or -100.

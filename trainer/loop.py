@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainer.attention import pack
-from trainer.batches import Batch, StepPlan, make_batch
+from trainer.batches import Batch, StepPlan
 from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.compiling import compiled, compiled_graphs
 from trainer.configs import TrainConfig
@@ -22,7 +22,7 @@ from trainer.data import Rows
 from trainer.devices import autocast, finished_at, pick_device
 from trainer.errors import DivergedError
 from trainer.experts import use_grouped_experts
-from trainer.losses import Objective, mean_loss, next_token_loss
+from trainer.losses import Measure, Objective, evaluate, held_out_loss, next_token_loss
 from trainer.model_files import ModelFiles, WholeModel
 from trainer.models import parameter_count, trainable_count
 from trainer.names import Metric, Outcome, Tag
@@ -53,7 +53,9 @@ class Loop:
         eval_rows: Rows | None,
         objective: Objective = next_token_loss,
         files: ModelFiles | None = None,
+        measure: Measure = held_out_loss,
     ) -> None:
+        self.measure = measure
         self.config, self.session, self.tokenizer = config, session, tokenizer
         self.files = files or WholeModel()
         self.rows, self.eval_rows = rows, eval_rows
@@ -132,15 +134,19 @@ class Loop:
         """Random numbers of this process's own."""
         torch.manual_seed(hash((self.config.seed, self.ranks.rank, step)) % 2**63)
 
+    def own_state(self) -> dict[str, Any]:
+        """What a training type needs to go on beside weights and optimizer: tensors and numbers."""
+        return {}
+
+    def load_own_state(self, state: dict[str, Any]) -> None:
+        """Put back what `own_state` gave."""
+
     def _one_step(self) -> bool:
         """Do a step and what is due after it; False instead if any process was asked to stop."""
         graphs, began = compiled_graphs(), time.perf_counter()
-        batches = self._batches()
-        sums = [sum(len(b.targets) for b in batches), sum(b.tokens for b in batches), self.session.stop_requested]
-        targets, tokens, stop = map(int, self.ranks.totals(sums))
-        if stop:
+        result = self._learn()
+        if result is None:
             return False
-        result = self._update(batches, targets, tokens)
         self.step += 1
         if compiled_graphs() > graphs:
             self._compiled(time.perf_counter() - began)
@@ -166,6 +172,13 @@ class Loop:
 
     # One step -------------------------------------------------------------------------------------------------------
 
+    def _learn(self) -> StepResult | None:
+        """One optimizer step; None instead if any process was asked to stop."""
+        batches = self._batches()
+        sums = [sum(b.count for b in batches), sum(b.tokens for b in batches), self.session.stop_requested]
+        count, tokens, stop = map(int, self.ranks.totals(sums))
+        return None if stop else self._update(batches, count, tokens)
+
     def _batches(self) -> list[Batch]:
         """This process's part of the batches of the next step."""
         epoch = self.plan.epoch_of(self.step)
@@ -174,37 +187,42 @@ class Loop:
     def _batch(self, rows: Rows, indices: np.ndarray, epoch: int | None) -> Batch:
         mine = self.ranks.part(indices, rows.lengths) if self.ranks.count > 1 else indices
         if len(mine):
-            return make_batch(rows, mine, epoch, self.config.packing, self.pad_id)
-        return make_batch(rows, indices[:1], epoch, self.config.packing, self.pad_id).unlabelled()
+            return rows.batch(mine, epoch, self.config.packing, self.pad_id)
+        return rows.batch(indices[:1], epoch, self.config.packing, self.pad_id).empty()
 
-    def _update(self, batches: list[Batch], targets: int, tokens: int) -> StepResult:
-        """One optimizer step: every labelled token of all its batches, on all processes, weighs the same."""
+    def _update(self, batches: list[Batch], count: int, tokens: int) -> StepResult:
+        """One optimizer step: all that its batches count, on all processes, weighs the same."""
+        loss, sums = self._backward(batches, count)
+        return StepResult(self.step + 1, loss, self._apply(loss), count, tokens, sums)
+
+    def _backward(self, batches: list[Batch], count: int) -> tuple[torch.Tensor, dict[Metric, torch.Tensor]]:
+        """Gradients of the mean loss over `count`; this process's share of that mean and of its parts."""
         loss = torch.zeros((), device=self.device)
         sums: dict[Metric, torch.Tensor] = {}
         for batch in batches:
             with self.parallel.adding_up(last=batch is batches[-1]):
                 with autocast(self.device, self.config.dtype):
                     result = self.parallel.loss(batch.to(self.device))
-                share = result.total / targets
+                share = result.total / count
                 loss += share.detach()
-                parts = {name: value / targets for name, value in result.parts.items()}
+                parts = {name: value / count for name, value in result.parts.items()}
                 if result.aux is not None:
-                    weighted = result.aux * (len(batch.targets) / targets)
+                    weighted = result.aux * (batch.count / count)
                     parts[Metric.AUX_LOSS] = weighted.detach()
                     share = share + weighted
                 self.scaler.scale(share * self.parallel.scale).backward()
             for name, value in parts.items():
                 sums[name] = sums[name] + value if name in sums else value
-        norm = self._apply(loss)
-        return StepResult(self.step + 1, loss, norm, targets, tokens, sums)
+        return loss, sums
 
     def _apply(self, loss: torch.Tensor) -> torch.Tensor:
         """Clip, and take the step unless it would do harm."""
         self.scaler.unscale_(self.optimizer)
         limit = self.config.grad_clip or float("inf")
         norm = self.parallel.clip(limit)
+        rate = learning_rate(self.config, self.plan, self.step + 1)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.plan, self.step + 1)
+            group["lr"] = rate
         # On the CPU, and where bad steps are to be skipped, look before the weights are touched. Else the window looks
         # when it closes, so that a GPU never waits for the host.
         looks = self.device.type == "cpu" or self.config.nan_policy == "skip"
@@ -278,18 +296,18 @@ class Loop:
     # Evaluation -----------------------------------------------------------------------------------------------------
 
     def _evaluate(self) -> float | None:
-        """Mean loss over the held-out rows, each labelled token weighing the same. Leaves no trace in the training."""
+        """Measure the held-out rows, and return what tells the best checkpoint. Leaves no trace in the training."""
         rows, size = self.eval_rows, self.config.batch_size
         if rows is None or not len(rows):
             return None
         began = finished_at(self.device)
         groups = (np.arange(first, min(first + size, len(rows))) for first in range(0, len(rows), size))
         batches = (self._batch(rows, indices, None) for indices in groups)
-        value = mean_loss(self.model, batches, self.device, self.config.dtype, self.ranks)
-        self.session.spool.metrics(self.step, {str(Metric.EVAL_LOSS): value})
-        log.info("step=%d eval_loss=%.4f", self.step, value)
+        found = evaluate(self.measure, self.model, batches, self.device, self.config.dtype, self.ranks)
+        self.session.spool.metrics(self.step, {str(name): value for name, value in found.items()})
+        log.info("step=%d %s", self.step, " ".join(f"{n.replace('/', '_')}={v:.4f}" for n, v in found.items()))
         self.window.leave_out(finished_at(self.device) - began)
-        return value
+        return found[Metric.EVAL_LOSS]
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Losses of the training types, as sums over tokens: the loop divides by the tokens of the whole step."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,14 +15,15 @@ from trainer.ranks import Ranks
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """What an objective makes of one forward pass."""
+    """What an objective makes of one forward pass. Sums are over what the batch counts: labelled tokens, pairs or
+    sequences; the step divides them by the count of all its batches."""
 
     total: torch.Tensor
-    """Sum over the labelled tokens, float32, with gradient; the step divides it by all its labelled tokens."""
+    """Sum, float32, with gradient."""
     aux: torch.Tensor | None = None
     """Mean load-balancing loss of a mixture of experts, with its weight and gradient."""
     parts: dict[Metric, torch.Tensor] = field(default_factory=dict)
-    """Further sums over the labelled tokens, without gradient, that become curves of their own."""
+    """Further sums, without gradient, that become curves of their own."""
 
 
 class Objective(Protocol):
@@ -33,10 +34,19 @@ class Objective(Protocol):
         ...
 
 
+Measure = Callable[[torch.nn.Module, Batch], dict[Metric, torch.Tensor]]
+"""What is measured on held-out rows, as sums over what a batch counts; `Metric.EVAL_LOSS` is among it."""
+
+
 def next_token_loss(model: torch.nn.Module, batch: Batch) -> BatchLoss:
     """Cross-entropy of the labelled tokens (contract section 1), and the load-balancing loss of a mixture."""
     logits, aux = label_logits(model, batch)
     return BatchLoss(F.cross_entropy(logits.float(), batch.targets, reduction="sum"), aux)
+
+
+def held_out_loss(model: torch.nn.Module, batch: Batch) -> dict[Metric, torch.Tensor]:
+    """Cross-entropy of held-out rows, as a sum over the labelled tokens."""
+    return {Metric.EVAL_LOSS: next_token_loss(model, batch).total}
 
 
 def weighted_token_loss(model: torch.nn.Module, batch: Batch) -> BatchLoss:
@@ -92,17 +102,25 @@ def load_balancing_loss(router_logits: tuple[torch.Tensor, ...], config: object)
 
 
 @torch.no_grad()
-def mean_loss(
-    model: torch.nn.Module, batches: Iterable[Batch], device: torch.device, dtype: str, ranks: Ranks
-) -> float:
-    """Cross-entropy a labelled token, over the batches of all processes."""
+def evaluate(
+    measure: Measure,
+    model: torch.nn.Module,
+    batches: Iterable[Batch],
+    device: torch.device,
+    dtype: str,
+    ranks: Ranks,
+) -> dict[Metric, float]:
+    """Means of what is measured, over the batches of all processes. Leaves no trace in the model."""
     training = model.training
     model.eval()
-    total, targets = torch.zeros((), device=device, dtype=torch.float64), 0
+    sums: dict[Metric, torch.Tensor] = {}
+    count = 0
     for batch in batches:
         with autocast(device, dtype):
-            total += next_token_loss(model, batch.to(device)).total
-        targets += len(batch.targets)
+            found = measure(model, batch.to(device))
+        for name, value in found.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device, dtype=torch.float64)) + value
+        count += batch.count
     model.train(training)
-    whole, count = ranks.totals([float(total), targets])
-    return whole / count
+    *totals, whole = ranks.totals([*(float(value) for value in sums.values()), count])
+    return {name: value / whole for name, value in zip(sums, totals, strict=True)}

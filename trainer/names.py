@@ -14,11 +14,14 @@ class Metric(StrEnum):
     """Plain cross-entropy, where the loss is made of more."""
     KL_LOSS = "train/kl_loss"
     """Distance to the teacher, as it goes into the loss."""
+    REWARD = "train/reward"
+    """Weighted sum of the rewards of a completion."""
     LEARNING_RATE = "train/learning_rate"
     GRAD_NORM = "train/grad_norm"
     EPOCH = "train/epoch"
     TOKENS = "train/tokens"
     EVAL_LOSS = "eval/loss"
+    EVAL_REWARD = "eval/reward"
     TOKENS_PER_SECOND = "perf/tokens_per_second"
     STEP_SECONDS = "perf/step_seconds"
     MFU = "perf/mfu"
@@ -26,6 +29,10 @@ class Metric(StrEnum):
     CPU_PERCENT = "system/cpu_percent"
     MEMORY_MB = "system/memory_mb"
     GPU_MEMORY_MB = "system/gpu_memory_mb"
+
+
+HIGHER_IS_BETTER = frozenset({Metric.EVAL_REWARD, Metric.REWARD})
+"""What the best checkpoint has the most of; of all else it has the least."""
 
 
 class Tag(StrEnum):

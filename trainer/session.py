@@ -20,7 +20,7 @@ from typing import Any
 
 from trainer.configs import TrainConfig
 from trainer.errors import BusyError
-from trainer.names import Env, ErrorClass, Outcome, TaskFile
+from trainer.names import HIGHER_IS_BETTER, Env, ErrorClass, Outcome, TaskFile
 from trainer.ranks import Ranks
 from trainer.spool import NoSpool, Spool
 
@@ -36,8 +36,9 @@ class Best:
     step: int = 0
 
     def better(self, name: str, value: float, step: int) -> bool:
-        """Take the value if it is the lowest so far. NaN never is."""
-        if value != value or (self.value is not None and value >= self.value):
+        """Take the value if it is the best so far: the lowest loss or the highest reward. NaN never is."""
+        sign = -1 if name in HIGHER_IS_BETTER else 1
+        if value != value or (self.value is not None and sign * value >= sign * self.value):
             return False
         self.name, self.value, self.step = name, value, step
         return True

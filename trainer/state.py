@@ -24,7 +24,10 @@ def collect_state(loop: "Loop") -> dict[str, Any]:
         for own, state in zip(random, loop.ranks.stacked(torch.cuda.get_rng_state(loop.device)), strict=True):
             own["cuda"] = state
     optimizer = loop.parallel.optimizer_state(loop.optimizer, loop.checkpoints.shards)
-    return {"optimizer": optimizer, "random": random, "scaler": loop.scaler.state_dict()}
+    own = loop.own_state()
+    return {"optimizer": optimizer, "random": random, "scaler": loop.scaler.state_dict()} | (
+        {"own": own} if own else {}
+    )
 
 
 def save_state(loop: "Loop", collected: dict[str, Any], folder: Path) -> None:
@@ -60,6 +63,8 @@ def load_state(loop: "Loop", folder: Path) -> None:
     saved: dict[str, Any] = torch.load(folder / STATE_DIR / "optimizer.pt", map_location="cpu", weights_only=True)
     loop.parallel.load_optimizer(loop.optimizer, saved["optimizer"], folder / STATE_DIR)
     loop.scaler.load_state_dict(saved["scaler"])
+    if "own" in saved:
+        loop.load_own_state(saved["own"])
     _set_random(loop, saved["random"], content["step"])
     loop.step = loop.session.step = content["step"]
     loop.tokens_seen, loop.last_loss = content["tokens_seen"], content["last_loss"]

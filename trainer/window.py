@@ -15,13 +15,13 @@ class StepResult:
 
     step: int
     loss: torch.Tensor
-    """Mean over the labelled tokens of the step: this process's share of it, all of it once the window is closed."""
+    """Mean over the step: this process's share of it, all of it once the window is closed."""
     grad_norm: torch.Tensor
-    targets: int
-    """Labelled tokens."""
+    count: int
+    """What the means are over: labelled tokens, pairs or sequences."""
     tokens: int
     parts: dict[Metric, torch.Tensor] = field(default_factory=dict)
-    """Means over the labelled tokens that the training type records beside the loss."""
+    """Means that the training type records beside the loss."""
 
 
 @dataclass
@@ -57,13 +57,13 @@ class Window:
         self._began += seconds
 
     def close(self, ranks: Ranks) -> Closed:
-        """The record of the window: token-weighted mean, least and largest loss, mean norm, speed. Waits for the
+        """The record of the window: weighted mean, least and largest loss, mean norm, speed. Waits for the
         device and the other processes, once."""
         results, seconds = self._results, time.perf_counter() - self._began
         losses = ranks.total(torch.stack([r.loss for r in results]).double().cpu())
         norms = torch.stack([r.grad_norm for r in results]).double().cpu()
         seconds = max(seconds, time.perf_counter() - self._began)  # includes what the device still had to do
-        weights = torch.tensor([r.targets for r in results], dtype=torch.float64)
+        weights = torch.tensor([r.count for r in results], dtype=torch.float64)
         good_norms = torch.isfinite(norms)
         finite = torch.isfinite(losses) & (good_norms | self._overflows)
         values = {

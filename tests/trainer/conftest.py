@@ -52,6 +52,11 @@ class ListRows:
     def places(self, indices: list[int]) -> str:
         return f"line {', '.join(str(i + 1) for i in indices)} of rows.jsonl"
 
+    def batch(self, *args: Any) -> Any:
+        from trainer.batches import make_batch
+
+        return make_batch(self, *args)  # type: ignore[arg-type]
+
     def get(self, index: int, epoch: int | None) -> tuple[np.ndarray, np.ndarray]:
         return self.rows[index]
 

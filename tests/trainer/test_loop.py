@@ -313,7 +313,7 @@ def test_an_overflow_of_float16_is_no_divergence() -> None:
     for overflows in (True, False):
         window = Window(overflows)
         for step, norm in ((1, 0.5), (2, math.inf), (3, 1.5)):
-            window.add(StepResult(step, torch.tensor(2.0), torch.tensor(norm), targets=10, tokens=12))
+            window.add(StepResult(step, torch.tensor(2.0), torch.tensor(norm), count=10, tokens=12))
         closed = window.close(Ranks())
         assert (closed.bad is None) == overflows
         assert not overflows or closed.values[Metric.GRAD_NORM] == 1.0
@@ -324,7 +324,7 @@ def test_time_of_an_evaluation_is_not_time_of_the_steps() -> None:
     from trainer.window import StepResult, Window
 
     window = Window()
-    window.add(StepResult(1, torch.tensor(2.0), torch.tensor(1.0), targets=10, tokens=100))
+    window.add(StepResult(1, torch.tensor(2.0), torch.tensor(1.0), count=10, tokens=100))
     time.sleep(0.05)
     window.leave_out(0.04)
     assert window.close(Ranks()).values[Metric.STEP_SECONDS] >= 0.01
@@ -345,3 +345,10 @@ def test_infinite_values_become_json_null(make_loop: Make, tmp_path: Path) -> No
     loop.session.spool.metrics(1, {"train/loss": math.inf, "train/loss_max": math.nan, "train/learning_rate": 0.1})
     record = json.loads((tmp_path / "task" / "metrics.jsonl").read_text())
     assert record["values"] == {"train/loss": None, "train/loss_max": None, "train/learning_rate": 0.1}
+
+
+def test_the_best_is_the_lowest_loss_or_the_highest_reward() -> None:
+    loss, reward = Best(), Best()
+    assert [loss.better("eval/loss", value, 1) for value in (2.0, float("nan"), 3.0, 1.0)] == [True, False, False, True]
+    assert [reward.better("eval/reward", value, 1) for value in (0.5, 0.2, 0.7)] == [True, False, True]
+    assert (loss.value, reward.value) == (1.0, 0.7)
