@@ -348,7 +348,10 @@ def test_infinite_values_become_json_null(make_loop: Make, tmp_path: Path) -> No
 
 
 def test_the_best_is_the_lowest_loss_or_the_highest_reward() -> None:
+    from trainer.session import Best
+
     loss, reward = Best(), Best()
-    assert [loss.better("eval/loss", value, 1) for value in (2.0, float("nan"), 3.0, 1.0)] == [True, False, False, True]
+    losses = (2.0, float("nan"), 3.0, 1.0)
+    assert [loss.better("eval/loss", value, 1) for value in losses] == [True, False, False, True]
     assert [reward.better("eval/reward", value, 1) for value in (0.5, 0.2, 0.7)] == [True, False, True]
     assert (loss.value, reward.value) == (1.0, 0.7)
