@@ -19,6 +19,7 @@ LIGHT = {
     "names",
     "errors",
     "presets",
+    "reward_specs",
     "sizes",
     "rows",
     "row_formats",

@@ -29,6 +29,14 @@ class FieldError(ValueError):
         self.problem = Problem(name, code, message, values)
 
 
+class FieldListError(ValueError):
+    """All that is wrong inside of one field that holds several things."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(p.message for p in problems))
+        self.problems = problems
+
+
 class TrainerError(Exception):
     """A failure with a cause that a person can read and a hint on the way out."""
 
@@ -70,6 +78,12 @@ class DivergedError(TrainerError):
     """The loss became NaN or infinite."""
 
     error_class = ErrorClass.DIVERGED
+
+
+class RewardError(TrainerError):
+    """A reward that cannot be computed. The message names the reward, the sample and the value."""
+
+    error_class = ErrorClass.REWARD
 
 
 class DiskError(TrainerError):

@@ -94,6 +94,8 @@ class ErrorClass(StrEnum):
     """A data file that is missing, broken or unusable. Never retried."""
     BASE = "base"
     """Base weights that are missing or do not fit. Never retried."""
+    REWARD = "reward"
+    """A reward that cannot be computed. Never retried."""
     DIVERGED = "diverged"
     """The loss became NaN or infinite. Never retried."""
     OUT_OF_MEMORY = "out_of_memory"
@@ -143,6 +145,9 @@ class Env(StrEnum):
 
     FORCE = "MINIMIND_FORCE"
     """1: go on even if the data has changed since the checkpoint."""
+
+    REWARD_MODULES = "MINIMIND_REWARD_MODULES"
+    """Python modules that reward functions may come from, with commas between. Set by an administrator."""
 
     # What the launcher tells each of several processes
     RANK = "MINIMIND_RANK"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from trainer.errors import FieldError, Problem
+from trainer.errors import FieldError, FieldListError, Problem
 
 if TYPE_CHECKING:
     from trainer.configs import TrainConfig
@@ -30,6 +30,9 @@ def problems_of(cls: "type[TrainConfig]", values: dict[str, Any], error: Validat
         cause = context.get("error")
         if isinstance(cause, FieldError):
             problems.append(cause.problem)
+            continue
+        if isinstance(cause, FieldListError):
+            problems += cause.problems
             continue
         name = str(item["loc"][0]) if item["loc"] else ""
         limits = {key: value for key, value in context.items() if isinstance(value, str | int | float)}

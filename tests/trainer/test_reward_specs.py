@@ -1,0 +1,120 @@
+"""A list of rewards is checked all at once, each problem with the number of its reward."""
+
+import json
+
+import pytest
+
+from trainer.errors import FieldListError
+from trainer.names import Env
+from trainer.reward_specs import (
+    DEFAULT_REWARDS,
+    REWARD_KINDS,
+    AnswerReward,
+    LengthReward,
+    needs_gt,
+    parse_rewards,
+    rewards_in_words,
+)
+
+
+def problems(value: object) -> list[tuple[object, object, object]]:
+    """Number, option and cause of each problem."""
+    with pytest.raises(FieldListError) as caught:
+        parse_rewards(value if isinstance(value, str) else json.dumps(value))
+    assert {p.field for p in caught.value.problems} == {"rewards"}
+    return [
+        (p.values.get("number"), p.values.get("option"), p.values.get("cause", p.code)) for p in caught.value.problems
+    ]
+
+
+def test_json_text_becomes_rewards_with_their_defaults() -> None:
+    specs = parse_rewards('[{"kind": "answer"}, {"kind": "length", "max_chars": 400}]')
+    assert specs == (AnswerReward(), LengthReward(max_chars=400))
+    assert (specs[0].weight, specs[1].weight, specs[1].min_chars) == (1.0, 0.5, 20)
+
+
+def test_what_a_config_file_holds_gives_the_same_rewards() -> None:
+    specs = parse_rewards([{"kind": "think"}, {"kind": "regex", "pattern": "^a", "weight": -2, "name": "no_a"}])
+    assert parse_rewards([spec.model_dump() for spec in specs]) == specs == parse_rewards(specs)
+
+
+def test_all_problems_come_at_once_with_their_place() -> None:
+    found = problems(
+        [
+            {"kind": "length", "min_chars": -1, "colour": "red"},
+            {"kind": "taste"},
+            {"kind": "think", "min_chars": 9, "max_chars": 3},
+            {"kind": "regex", "pattern": "(a"},
+            {"kind": "model"},
+            {"kind": "answer", "weight": "much", "mode": "fuzzy", "name": "../x"},
+            {},
+        ]
+    )
+    assert found == [
+        (1, "min_chars", "greater_than_equal"),
+        (1, "colour", "extra_forbidden"),
+        (2, None, "reward_kind"),
+        (3, "min_chars", "min_above_max"),
+        (4, "pattern", "bad_pattern"),
+        (5, "path", "missing"),
+        (6, "weight", "float_parsing"),
+        (6, "name", "string_pattern_mismatch"),
+        (6, "mode", "literal_error"),
+        (7, None, "reward_kind"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("[{", "rewards_json"),
+        ("", "rewards_json"),
+        ("{}", "rewards_list"),
+        ("3", "rewards_list"),
+        ('["answer"]', "rewards_list"),
+        ("[]", "rewards_count"),
+        (json.dumps([{"kind": "tags", "name": f"t{i}"} for i in range(17)]), "rewards_count"),
+        ('[{"kind": "length"}, {"kind": "tags"}, {"kind": "length"}]', "reward_name_twice"),
+        ('[{"kind": "length", "name": "total"}]', "reward_name_taken"),
+        ('[{"kind": "length", "weight": NaN}]', "finite_number"),
+    ],
+)
+def test_lists_that_cannot_work_are_refused(value: str, code: str) -> None:
+    assert [cause for _, _, cause in problems(value)] == [code]
+
+
+def test_messages_say_what_to_do() -> None:
+    with pytest.raises(FieldListError) as caught:
+        parse_rewards('[{"kind": "tags"}, {"kind": "length", "min_chars": -1}, {"kind": "smell"}]')
+    first, second = (p.message for p in caught.value.problems)
+    assert first == "Reward 2 (length), min_chars: Input should be greater than or equal to 0, got -1."
+    assert second.startswith("Reward 3: there is no kind 'smell'. Choose one of answer, length, think")
+
+
+def test_functions_come_only_from_modules_that_an_administrator_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = [{"kind": "function", "function": "my_rewards:brevity"}]
+    monkeypatch.delenv(Env.REWARD_MODULES, raising=False)
+    assert problems(value) == [(1, "function", "module_not_allowed")]
+    monkeypatch.setenv(Env.REWARD_MODULES, "other, my_rewards.inner")
+    with pytest.raises(FieldListError, match=r"'my_rewards' may not.*MINIMIND_REWARD_MODULES \(it lists other, my"):
+        parse_rewards(value)
+    monkeypatch.setenv(Env.REWARD_MODULES, "other, my_rewards")
+    assert rewards_in_words(parse_rewards(value)) == "function ×1 (function my_rewards:brevity)"
+
+
+def test_rewards_in_short() -> None:
+    assert rewards_in_words(DEFAULT_REWARDS) == "answer ×1, repetition ×1"
+    specs = parse_rewards([{"kind": "length", "max_chars": 400}, {"kind": "length", "name": "short", "weight": -0.25}])
+    assert rewards_in_words(specs) == "length ×0.5 (max_chars 400), short ×-0.25 (length)"
+
+
+def test_only_right_answers_need_gt() -> None:
+    assert needs_gt(DEFAULT_REWARDS)
+    assert not needs_gt(parse_rewards('[{"kind": "length"}, {"kind": "think"}]'))
+
+
+@pytest.mark.parametrize("kind", REWARD_KINDS)
+def test_every_kind_explains_itself(kind: str) -> None:
+    cls = REWARD_KINDS[kind]
+    assert cls.title and (cls.__doc__ or "").endswith(".")
+    assert all((info.description or "").endswith(".") for name, info in cls.model_fields.items() if name != "kind")

@@ -1,0 +1,294 @@
+"""What a training by rewards is rewarded for: a list of rewards, each with its kind, its weight and its own options.
+
+    specs = parse_rewards('[{"kind": "answer"}, {"kind": "length", "weight": 0.5}]')
+    rewards_in_words(specs)        # answer ×1, length ×0.5
+
+The scores themselves are made by `trainer.rewards`; nothing here needs torch.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import regex
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from trainer.errors import FieldError, FieldListError, Problem
+from trainer.names import Env
+
+FIELD = "rewards"
+MOST_REWARDS = 16
+NAME_PATTERN = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"
+TAKEN_NAMES = frozenset({"total", "mean", "std", "min", "max"})
+"""Curves beside those of the single rewards."""
+Weight = Annotated[float, Field(ge=-1000, le=1000)]
+Chars = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Reward(BaseModel):
+    """What every kind of reward has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    title: ClassVar[str]
+    needs_gt: ClassVar[bool] = False
+    """Whether the data must tell the right answers."""
+
+    kind: str
+    weight: Weight = 1.0
+    """What the score is multiplied by before all rewards are added up; negative for a penalty, 0 to only record it."""
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] = ""
+    """Name of its curve, reward/{name}. Empty: the kind. Two rewards of one kind need different names."""
+
+    @property
+    def key(self) -> str:
+        """The name, unique in its list."""
+        return self.name or self.kind
+
+
+class _Chars(Reward):
+    """A reward for a number of characters."""
+
+    min_chars: Chars
+    max_chars: Chars
+
+    @model_validator(mode="after")
+    def _check_chars(self) -> "_Chars":
+        if self.min_chars > self.max_chars:
+            text = f"min_chars {self.min_chars} is more than max_chars {self.max_chars}."
+            raise FieldError("min_chars", "min_above_max", text, low=self.min_chars, high=self.max_chars)
+        return self
+
+
+class AnswerReward(Reward):
+    """1 if the answer is one of the right ones that the data lists in gt, else 0."""
+
+    title = "Right answer"
+    needs_gt = True
+    kind: Literal["answer"] = "answer"
+    mode: Literal["numeric", "exact"] = "numeric"
+    """numeric: the last number in <answer>…</answer>, else in \\boxed{…}, else of the text after the thought is
+    compared as a number. exact: the whole answer is compared as text, whatever its case and width."""
+
+
+class LengthReward(_Chars):
+    """1 if the text has a sensible length, else -1."""
+
+    title = "Length"
+    kind: Literal["length"] = "length"
+    weight: Weight = 0.5
+    """What the score is multiplied by before all rewards are added up; negative for a penalty, 0 to only record it."""
+    min_chars: Chars = 20
+    """Fewest characters, white space around the text not counted."""
+    max_chars: Chars = 800
+    """Most characters."""
+
+
+class ThinkReward(_Chars):
+    """For texts with </think>: 1 if the thought has a sensible length, else -0.5, and 0.25 if there is one </think>
+    only, else -0.25. Other texts get 0. This is the rule of MiniMind v3."""
+
+    title = "Thought"
+    kind: Literal["think"] = "think"
+    min_chars: Chars = 20
+    """Fewest characters of the thought."""
+    max_chars: Chars = 300
+    """Most characters of the thought."""
+
+
+class TagsReward(Reward):
+    """0.5 if the text is <think>…</think><answer>…</answer> with their line breaks, and 0.25 for each of the four tags
+    that occurs once. This is the rule of MiniMind v2."""
+
+    title = "Tags"
+    kind: Literal["tags"] = "tags"
+
+
+class RepetitionReward(Reward):
+    """Minus the share of groups of three words that came before, at most 0.5, in the answer after the thought."""
+
+    title = "Repetition"
+    kind: Literal["repetition"] = "repetition"
+
+
+class RegexReward(Reward):
+    """1 if a pattern is found anywhere in the text, else 0."""
+
+    title = "Pattern"
+    kind: Literal["regex"] = "regex"
+    pattern: Annotated[str, Field(min_length=1, max_length=2000)]
+    """Regular expression in Python's notation, such as ^(yes|no)\\b."""
+
+    @model_validator(mode="after")
+    def _check_pattern(self) -> "RegexReward":
+        try:
+            regex.compile(self.pattern)
+        except regex.error as error:
+            text = f"{self.pattern!r} is no regular expression: {error}."
+            raise FieldError("pattern", "bad_pattern", text, value=self.pattern, reason=str(error)) from None
+        return self
+
+
+class ModelReward(Reward):
+    """The opinion of a reward model on conversation and answer, between -3 and 3."""
+
+    title = "Reward model"
+    kind: Literal["model"] = "model"
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Folder of a sequence classification model with one output, in Hugging Face format, with its tokenizer."""
+
+
+class FunctionReward(Reward):
+    """What a Python function of yours returns for each text."""
+
+    title = "Python function"
+    kind: Literal["function"] = "function"
+    function: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+    """module:function, called with a list of trainer.rewards.Sample; returns a number for each. The environment
+    variable MINIMIND_REWARD_MODULES must list the module."""
+
+    @property
+    def module(self) -> str:
+        """The module that the function is in."""
+        return self.function.partition(":")[0]
+
+    @model_validator(mode="after")
+    def _check_module(self) -> "FunctionReward":
+        allowed = [name.strip() for name in os.environ.get(Env.REWARD_MODULES, "").split(",") if name.strip()]
+        if self.module not in allowed:
+            now = f"it lists {', '.join(allowed)}" if allowed else "it is not set"
+            text = (
+                f"The module {self.module!r} may not be called: an administrator allows modules, with commas between, "
+                f"in the environment variable {Env.REWARD_MODULES} ({now})."
+            )
+            values = {"module": self.module, "variable": str(Env.REWARD_MODULES), "allowed": ", ".join(allowed) or "–"}
+            raise FieldError("function", "module_not_allowed", text, **values)
+        return self
+
+
+RewardSpec = Annotated[
+    AnswerReward
+    | LengthReward
+    | ThinkReward
+    | TagsReward
+    | RepetitionReward
+    | RegexReward
+    | ModelReward
+    | FunctionReward,
+    Field(discriminator="kind"),
+]
+REWARD_KINDS: dict[str, type[Reward]] = {
+    cls.model_fields["kind"].default: cls
+    for cls in (
+        AnswerReward,
+        LengthReward,
+        ThinkReward,
+        TagsReward,
+        RepetitionReward,
+        RegexReward,
+        ModelReward,
+        FunctionReward,
+    )
+}
+DEFAULT_REWARDS: tuple[RewardSpec, ...] = (AnswerReward(), RepetitionReward())
+"""Right answers, and no babbling. Length is not in it: the best answer to a sum is short."""
+_LIST: TypeAdapter[list[Any]] = TypeAdapter(list[RewardSpec])
+
+
+def parse_rewards(value: Any) -> tuple[RewardSpec, ...]:
+    """Rewards from JSON text, a list of objects, or rewards.
+
+    Raises:
+        FieldListError: with every problem, all of them of the field `rewards`; `values` tell the reward's number
+            from 1, its kind and the option.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            text = f'Rewards are a JSON list such as [{{"kind": "answer"}}], and this is no JSON: {error}.'
+            raise FieldListError([Problem(FIELD, "rewards_json", text, {"reason": str(error)})]) from None
+    if not isinstance(value, list | tuple) or not all(isinstance(item, dict | Reward) for item in value):
+        text = f'Rewards are a JSON list such as [{{"kind": "answer"}}], got {str(value)[:80]!r}.'
+        raise FieldListError([Problem(FIELD, "rewards_list", text, {"value": str(value)[:80]})])
+    if not 1 <= len(value) <= MOST_REWARDS:
+        text = f"There must be 1 to {MOST_REWARDS} rewards, and there are {len(value)}."
+        raise FieldListError([Problem(FIELD, "rewards_count", text, {"most": MOST_REWARDS, "count": len(value)})])
+    try:
+        specs = tuple(_LIST.validate_python(list(value)))
+    except ValidationError as error:
+        raise FieldListError([_problem(item, value) for item in error.errors()]) from None
+    problems = _name_problems(specs)
+    if problems:
+        raise FieldListError(problems)
+    return specs
+
+
+RewardList = Annotated[tuple[RewardSpec, ...], BeforeValidator(parse_rewards)]
+"""A setting that holds rewards, given as JSON text or as a list."""
+
+
+def needs_gt(specs: Sequence[Reward]) -> bool:
+    """Whether the data must tell the right answers in `gt`."""
+    return any(spec.needs_gt for spec in specs)
+
+
+def rewards_in_words(specs: Sequence[Reward]) -> str:
+    """The list in short: `answer ×1, length ×0.5 (max_chars 400)`. Options are told where they are not the default."""
+    return ", ".join(_in_words(spec) for spec in specs)
+
+
+def _in_words(spec: Reward) -> str:
+    fields = {name: info for name, info in type(spec).model_fields.items() if name not in ("kind", "weight", "name")}
+    own = [
+        f"{name} {getattr(spec, name)}"
+        for name, info in fields.items()
+        if info.is_required() or getattr(spec, name) != info.default
+    ]
+    own = [spec.kind, *own] if spec.key != spec.kind else own
+    return f"{spec.key} ×{spec.weight:g}" + (f" ({', '.join(own)})" if own else "")
+
+
+def _name_problems(specs: Sequence[Reward]) -> list[Problem]:
+    problems, counts = [], Counter(spec.key for spec in specs)
+    seen: set[str] = set()
+    for number, spec in enumerate(specs, 1):
+        values = {"number": number, "kind": spec.kind, "option": "name", "value": spec.key}
+        if spec.key in TAKEN_NAMES:
+            text = f"Reward {number} ({spec.kind}): the name {spec.key!r} is taken. Give it another name."
+            problems.append(Problem(FIELD, "reward_name_taken", text, values))
+        elif counts[spec.key] > 1 and spec.key in seen:
+            text = f"Reward {number} ({spec.kind}): another one has the name {spec.key!r}. Give one of them a name."
+            problems.append(Problem(FIELD, "reward_name_twice", text, values))
+        seen.add(spec.key)
+    return problems
+
+
+def _problem(item: Any, given: Sequence[Any]) -> Problem:
+    """What pydantic says about one reward of the list."""
+    index = item["loc"][0]
+    number, kind = index + 1, _kind_of(given[index])
+    if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        text = f"Reward {number}: there is no kind {kind!r}. Choose one of {', '.join(REWARD_KINDS)}."
+        return Problem(FIELD, "reward_kind", text, {"number": number, "kind": kind, "kinds": ", ".join(REWARD_KINDS)})
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, FieldError):
+        why = cause.problem
+        option, code, message, details = why.field, why.code, why.message, why.values
+    else:
+        option, code, details = str(item["loc"][-1]), item["type"], dict(item.get("ctx", {}))
+        message = "Required, but empty." if code in ("missing", "string_too_short") else f"{item['msg']}."
+        if code == "extra_forbidden":
+            message = f"There is no such option. It has {', '.join(REWARD_KINDS[kind].model_fields)}."
+        if code != "missing":
+            details["value"] = item["input"]
+            message = (
+                message if code in ("extra_forbidden", "string_too_short") else f"{item['msg']}, got {item['input']!r}."
+            )
+    values = details | {"number": number, "kind": kind, "option": option, "cause": code}
+    return Problem(FIELD, "reward_option", f"Reward {number} ({kind}), {option}: {message}", values)
+
+
+def _kind_of(given: Any) -> str:
+    return given.kind if isinstance(given, Reward) else str(given.get("kind", ""))
