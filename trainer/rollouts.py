@@ -1,0 +1,140 @@
+"""Texts that a model writes after prompts, many at once: the rollouts that reinforcement learning learns from.
+
+engine = RolloutEngine(model, end_ids={2}, pad_id=0, device=device, dtype="bfloat16")
+engine.refresh()
+completions = engine.generate(prompts, Sampling(max_new_tokens=64), draws(seed, step, 0, len(prompts), 64))
+
+A completion depends on its prompt, its noise and the weights, and not on what else is in the batch.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from trainer.decoder import Decoder
+from trainer.decoder_weights import can_decode
+from trainer.errors import Problem, SettingsError
+from trainer.forward_decoder import ForwardDecoder
+from trainer.sampling import Sampling, choose
+
+LEAVE_SHARE = 0.2
+"""Sequences that have ended leave when they are so many of the batch: moving the others costs about a step."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model wrote after a prompt."""
+
+    ids: np.ndarray
+    """Tokens [n], int64; the end token included where the model wrote it."""
+    logps: np.ndarray
+    """Log-probability of each token [n], float32, under the very distribution that it was drawn from: with temperature
+    and truncation. Of temperature 0 those of temperature 1."""
+    ended: bool
+    """Whether the model wrote an end token; else it was cut at the limit."""
+
+
+class Writer(Protocol):
+    """Reads prompts and gives the logits of what follows, token by token."""
+
+    def refresh(self) -> None: ...
+    def begin(self, prompts: Sequence[np.ndarray], more: int) -> torch.Tensor: ...
+    def step(self, ids: torch.Tensor) -> torch.Tensor: ...
+    def keep(self, rows: torch.Tensor) -> None: ...
+
+
+class RolloutEngine:
+    """Writes completions with a model, which it leaves as it is."""
+
+    def __init__(
+        self, model: PreTrainedModel, end_ids: Collection[int], pad_id: int, device: torch.device, dtype: str
+    ) -> None:
+        """
+        Args:
+            model: a causal language model of transformers, float32, on `device`.
+            end_ids: tokens that end a completion.
+            pad_id: token in front of short prompts; it is never seen.
+            device: where to compute.
+            dtype: `bfloat16`, `float16` or `float32`: of matrix products on a GPU. The CPU computes in float32.
+        """
+        self.device = device
+        self._positions: int | None = getattr(model.config, "max_position_embeddings", None)
+        self._ends = torch.tensor(sorted(end_ids), dtype=torch.int64, device=device)
+        precision: Any = getattr(torch, dtype) if device.type == "cuda" else torch.float32
+        self._writer: Writer
+        if can_decode(model):
+            self._writer = Decoder(model, device, precision)
+        else:
+            self._writer = ForwardDecoder(model, pad_id, device, dtype)
+
+    def refresh(self) -> None:
+        """Take over the model's current weights, when they have changed. On the CPU every `generate` does it anyway."""
+        self._writer.refresh()
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray) -> list[Completion]:
+        """Complete prompts.
+
+        Args:
+            prompts: token ids, at least one each.
+            sampling: how tokens are drawn, and how many at most.
+            noise: [prompts, max_new_tokens] float64 from 0 up to 1: the number that decides each token (`draws`).
+
+        Returns:
+            A completion for each prompt, in their order.
+
+        Raises:
+            SettingsError: a prompt with its completion would be longer than the model has positions.
+        """
+        if not prompts:
+            return []
+        self._check(prompts, sampling.max_new_tokens)
+        if self.device.type == "cpu":
+            self.refresh()
+        uniform = torch.from_numpy(noise).to(self.device)
+        shape = (len(prompts), sampling.max_new_tokens)
+        ids = torch.zeros(shape, dtype=torch.int64, device=self.device)
+        logps = torch.zeros(shape, device=self.device)
+        lengths = torch.full((len(prompts),), sampling.max_new_tokens, device=self.device)
+        rows = torch.arange(len(prompts), device=self.device)
+        going = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
+        logits = self._writer.begin(prompts, sampling.max_new_tokens)
+        for place in range(sampling.max_new_tokens):
+            chosen, logp = choose(logits, uniform[rows, place], sampling)
+            ids[rows, place], logps[rows, place] = chosen, logp
+            ending = going & torch.isin(chosen, self._ends)
+            lengths[rows[ending]] = place + 1
+            going &= ~ending
+            count = int(going.sum())
+            if count == 0 or place + 1 == sampling.max_new_tokens:
+                break
+            if len(rows) - count >= LEAVE_SHARE * len(rows):
+                kept = going.nonzero()[:, 0]
+                self._writer.keep(kept)
+                rows, chosen, going = rows[kept], chosen[kept], going[kept]
+            logits = self._writer.step(chosen)
+        ended = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
+        ended[rows[going]] = False
+        return _completions(ids, logps, lengths, ended)
+
+    def _check(self, prompts: Sequence[np.ndarray], more: int) -> None:
+        longest = max(map(len, prompts))
+        if self._positions is not None and longest + more > self._positions:
+            text = f"A prompt of {longest} tokens and {more} new ones are more than the {self._positions} positions of "
+            text += "the model. Shorten the prompts, or generate fewer tokens."
+            values = {"prompt": longest, "new": more, "positions": self._positions}
+            raise SettingsError([Problem("", "beyond_positions", text, values)])
+
+
+def _completions(
+    ids: torch.Tensor, logps: torch.Tensor, lengths: torch.Tensor, ended: torch.Tensor
+) -> list[Completion]:
+    all_ids, all_logps = ids.cpu().numpy(), logps.cpu().numpy()
+    return [
+        Completion(all_ids[row, :length].copy(), all_logps[row, :length].copy(), end)
+        for row, (length, end) in enumerate(zip(lengths.tolist(), ended.tolist(), strict=True))
+    ]
