@@ -128,11 +128,17 @@ def minimind_way(config: TrainConfig, model: Any, rows: Rows, device: torch.devi
 def our_way(config: TrainConfig, model: Any, rows: Rows, tokenizer: Any, home: Path) -> Callable[[], Any]:
     """A step of the product's loop."""
     session = Session.open(config, Path(tempfile.mkdtemp(dir=home)), home, "bench", tracked=False)
-    loop = Loop(config, session, model, tokenizer, rows, None)
+    return one_step(Loop(config, session, model, tokenizer, rows, None))
+
+
+def one_step(loop: Loop) -> Callable[[], Any]:
+    """Does a step as the loop does it, without records and checkpoints."""
     loop.model.train()
 
     def step() -> tuple[torch.Tensor, int]:
-        result = loop._update()
+        batches = loop._batches()
+        targets, tokens = sum(len(b.targets) for b in batches), sum(b.tokens for b in batches)
+        result = loop._update(batches, targets, tokens)
         loop.step += 1
         return result.loss, result.tokens
 
