@@ -29,6 +29,7 @@ LIGHT = {
     "streams",
     "uploads",
     "base_sizes",
+    "checkpoints",
     "hub_files",
     "rope",
     "problems",

@@ -110,7 +110,7 @@ class Checkpoints:
         return None
 
     def surplus(self, best_step: int | None) -> list[Checkpoint]:
-        """Checkpoints that may go: all but the newest `keep`, the best, and those that adapters are built on."""
+        """Checkpoints that may go: all but the newest `keep`, the best, and those that others need."""
         return [c for c in self.all()[: -self.keep] if c.step != best_step and not (c.path / _IN_USE).exists()]
 
     def remove(self, checkpoint: Checkpoint) -> None:
@@ -125,7 +125,8 @@ class Checkpoints:
 
 
 def keep_for_others(folder: Path) -> None:
-    """Have a checkpoint stay, because what is trained on it cannot be used without it. Other folders stay anyway."""
+    """Have a checkpoint stay, because others need it: tasks that wait to start from it or learn from it, adapters that
+    are nothing without it. Other folders stay anyway."""
     if (folder / MANIFEST).is_file():
         (folder / _IN_USE).touch()
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from trainer.base_sizes import tokenizer_of
 from trainer.bases import Base, find_base, load_base, record_of
+from trainer.checkpoints import keep_for_others
 from trainer.configs import DistillConfig
 from trainer.errors import BaseModelError
 from trainer.names import TaskFile
@@ -51,6 +52,7 @@ def load_teacher(config: DistillConfig, student: PreTrainedModel, tokenizer: Cha
     )
     path = base.path
     assert path is not None  # the settings say that there is a teacher
+    keep_for_others(path)  # a resume needs it again
     _check_tokenizer(base, path, tokenizer, named=bool(config.tokenizer_path))
     model = load_base(base, tokenizer)
     _check_sizes(config, model, student, path)

@@ -96,6 +96,18 @@ class Checks:
             checked.problems += error.problems
         return checked
 
+    def keep(self, checked: Checked) -> None:
+        """Have the weights that a task will start from stay until it does.
+
+        Raises:
+            SettingsError: some were removed since the check.
+        """
+        for name, base in (("from_weight", checked.base), ("from_teacher_weight", checked.teacher)):
+            try:
+                self._weights.keep(base or Base("none"))
+            except NotFoundError as error:
+                raise SettingsError([_path_problem(name, base.setting if base else "", error)]) from None
+
     def plan(self, checked: Checked) -> Plan | None:
         """What to estimate from, or None if data or model are not known well enough."""
         telling = {

@@ -130,6 +130,7 @@ class Platform:
             raise SettingsError(problems)
         if checked.unavailable:
             raise checked.unavailable
+        self._checks.keep(checked)
         return self._submits.make(checked.config, name=name.strip(), priority=priority, key=key, parent_id=parent_id)
 
     def tasks(

@@ -7,6 +7,7 @@ base.setting, base.folder
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from minimind_platform.paths import Paths
 from minimind_platform.settings import Settings
 from minimind_platform.views import WeightFile
 from trainer.base_sizes import is_adapter
+from trainer.checkpoints import keep_for_others
 from trainer.hub_files import HUB_FOLDER
 
 MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d{1,9})|@(?P<alias>[A-Za-z0-9._-]+))$")
@@ -43,6 +45,7 @@ class Weights:
     """Finds base weights and lists weight files."""
 
     def __init__(self, settings: Settings, paths: Paths, models: Models) -> None:
+        self._settings = settings
         self._out = settings.out_dir
         self._paths = paths
         self._models = models
@@ -65,6 +68,24 @@ class Weights:
             return self._path(text)
         except OSError as error:  # such as a name that is too long
             raise PathError(f"{text!r} cannot be read: {error.strerror}.", WAYS_OUT) from None
+
+    def keep(self, base: Base) -> None:
+        """Have a checkpoint stay for a task that will start from it. A running task removes its older checkpoints, and
+        the model versions that were made of them.
+
+        Raises:
+            NotFoundError: it was removed since it was found.
+        """
+        if base.path is None:
+            return
+        folder, artifacts = base.path, self._settings.artifacts_dir.resolve()
+        if folder.is_relative_to(artifacts):  # experiment/run/artifacts/checkpoints/step_000100
+            _, run_id, _, *inside = folder.relative_to(artifacts).parts
+            folder = self._settings.task_dir(run_id).joinpath(*inside)
+        with suppress(FileNotFoundError):
+            keep_for_others(folder)
+        if not base.path.exists():
+            raise NotFoundError(f"{base.setting} has just been removed; its task has newer checkpoints.", WAYS_OUT)
 
     def files(self) -> list[WeightFile]:
         """The .pth files in out/ and what was fetched into out/hub/, newest first."""

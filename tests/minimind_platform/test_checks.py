@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from dataclasses import replace
 
 import pyarrow
@@ -11,6 +12,8 @@ from pyarrow import parquet
 from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError, datasets, row_samples
 from minimind_platform.preflight import Plan, estimate
 from minimind_platform.tasks import Progress, State, Task
+from minimind_platform.weights import Base
+from trainer.checkpoints import Checkpoints
 from trainer.configs import TRAINING_TYPES, parse_config
 from trainer.presets import PRESETS
 
@@ -402,3 +405,54 @@ def test_fetched_models_are_listed_and_can_be_started_from(platform):
     for name in listed:
         problems = platform.check("sft", {"data_path": "s.jsonl", "from_weight": f"out/{name}"}).problems
         assert not any("There is no" in problem.message for problem in problems), problems
+
+
+def write_checkpoint(platform, run_id):
+    """A checkpoint of a task, as it is on the disk and among MLflow's artifacts."""
+    checkpoints = Checkpoints(platform.settings.task_dir(run_id), keep=1)
+    config = {"model_type": "qwen3", "vocab_size": 6400, "hidden_size": 128, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 448}
+
+    def write(folder):
+        (folder / "config.json").write_text(json.dumps(config))
+
+    for step in (1, 2):
+        checkpoints.save(step, write, {})
+    inside = checkpoints.at(1).relative
+    artifacts = platform.settings.artifacts_dir / "1" / run_id / "artifacts" / inside
+    shutil.copytree(checkpoints.at(1).path, artifacts)
+    return checkpoints, artifacts
+
+
+@pytest.mark.parametrize("where", ["task", "artifacts"])
+def test_a_checkpoint_that_a_task_will_start_from_stays(platform, monkeypatch, where):
+    checkpoints, artifacts = write_checkpoint(platform, "ab12")
+    folder = artifacts if where == "artifacts" else checkpoints.at(1).path
+    found = Base("models:/minimind-sft/1", folder)
+    monkeypatch.setattr(platform._weights, "base", lambda text, *_: found if text == "base" else Base("none"))
+    monkeypatch.setattr(platform._submits, "make", lambda *_, **__: None)
+    values = TINY | {"data_path": "s.jsonl", "from_weight": "none"}
+    assert [c.step for c in checkpoints.surplus(None)] == [1]
+    platform.check("sft", values | {"from_weight": "base"})
+    assert [c.step for c in checkpoints.surplus(None)] == [1]
+    if where == "task":
+        platform.submit("sft", values | {"from_weight": "base"})
+    else:
+        platform.submit("distill", values | {"from_teacher_weight": "base"})
+    assert checkpoints.surplus(None) == []
+
+
+def test_a_checkpoint_that_went_away_since_the_check_is_told(platform, monkeypatch):
+    checkpoints, _ = write_checkpoint(platform, "ab12")
+    gone = Base(str(checkpoints.at(1).path), checkpoints.at(1).path)
+    keep = platform._checks.keep
+
+    def removed_first(checked):
+        checkpoints.remove(checkpoints.at(1))
+        keep(checked)
+
+    monkeypatch.setattr(platform._checks, "keep", removed_first)
+    with pytest.raises(SettingsError) as caught:
+        platform.submit("sft", TINY | {"data_path": "s.jsonl", "from_weight": gone.setting})
+    assert caught.value.problems[0].field == "from_weight"
+    assert "newer checkpoints" in caught.value.problems[0].message

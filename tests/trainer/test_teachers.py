@@ -95,6 +95,7 @@ def test_a_teacher_may_be_adapters_on_their_base(home: Path, tmp_path: Path, mon
     for steps in ("1", "2"):  # the second goes on from the first
         arguments = ["--from_teacher_weight", adapters, "--max_steps", steps]
         assert train("distill", *STUDENT, *arguments) == ExitCode.FINISHED
+    assert (Path(adapters) / "in_use").exists(), "its own task could remove it between two attempts"
 
 
 def test_a_missing_teacher_is_named(home: Path, tmp_path: Path) -> None:
