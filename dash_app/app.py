@@ -15,6 +15,7 @@ from dash_app.guard import Guard
 from dash_app.proxy import mlflow_router
 from dash_app.rest import add_error_handlers, rest_router
 from dash_app.rest_data import data_router
+from dash_app.rest_samples import samples_router
 from dash_app.statics import Statics
 from dash_app.texts import LANGUAGES
 from dash_app.ui import create_ui
@@ -33,6 +34,7 @@ def create_app(platform: "Platform") -> FastAPI:
     add_error_handlers(app)
     app.include_router(rest_router(platform))
     app.include_router(data_router(platform))
+    app.include_router(samples_router(platform))
     app.include_router(download_router(platform))
     app.include_router(mlflow_router(platform.settings.tracking))
     _add_small_routes(app)

@@ -126,6 +126,7 @@ class TaskFile(StrEnum):
     OFFSET = "spool.offset"
     RESULT = "result.json"
     TEACHER = "teacher.json"
+    SAMPLES = "samples.jsonl"
     CHECKPOINTS = "checkpoints"
     FORCE = "force"
     """In the folder of an attempt: it goes on even if the data has changed."""

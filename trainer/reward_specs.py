@@ -286,7 +286,7 @@ def _problem(item: Any, given: Sequence[Any]) -> Problem:
             message = (
                 message if code in ("extra_forbidden", "string_too_short") else f"{item['msg']}, got {item['input']!r}."
             )
-    values = details | {"number": number, "kind": kind, "option": option, "cause": code}
+    values = details | {"number": number, "kind": kind, "option": option, "cause": code, "message": message}
     return Problem(FIELD, "reward_option", f"Reward {number} ({kind}), {option}: {message}", values)
 
 

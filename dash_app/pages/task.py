@@ -10,6 +10,7 @@ from dash import Dash, Input, Output, State, dcc, html
 from dash_app import formats
 from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill
 from dash_app.forms import INTO_CONFIG_ONLY
+from dash_app.pages import samples
 from dash_app.pages.models import table, version_columns, version_row
 from dash_app.texts import Texts
 from minimind_platform.errors import PlatformError, TrackingUnavailableError
@@ -17,7 +18,7 @@ from minimind_platform.errors import PlatformError, TrackingUnavailableError
 if TYPE_CHECKING:
     from minimind_platform import Platform, Task
 
-TABS = ("overview", "settings", "checkpoints", "history")
+TABS = ("overview", "samples", "settings", "checkpoints", "history")
 TILES = ("step", "loss", "learning_rate", "speed", "time_left")
 
 
@@ -28,12 +29,14 @@ def layout(platform: "Platform", task_id: str, t: Texts) -> html.Div:
         NotFoundError: there is no such task.
     """
     task = platform.task(task_id)
+    sampled = samples.has_samples(platform, task)
     return html.Div(
         [
             _head(platform, task, t),
             html.Div(id="task-banners"),
-            _tabs(t),
+            _tabs([name for name in TABS if name != "samples" or sampled], t),
             _panel("overview", _overview(task, t)),
+            _panel("samples", samples.panel(task, t), hidden=True) if sampled else None,
             _panel("settings", _settings(platform, task, t), hidden=True),
             _panel("checkpoints", html.Div(id="task-checkpoints"), hidden=True),
             _panel("history", html.Div(id="task-history"), hidden=True),
@@ -116,17 +119,17 @@ def _head(platform: "Platform", task: "Task", t: Texts) -> html.Div:
     return html.Div([crumbs, page_head(title, html.Span(facts, className="facts"), actions)])
 
 
-def _tabs(t: Texts) -> html.Div:
+def _tabs(names: list[str], t: Texts) -> html.Div:
     buttons = [
         html.Button(
             t(f"task.tab_{name}"),
             id=f"tab-{name}",
             role="tab",
             className="part-tab",
-            tabIndex="0" if name == TABS[0] else "-1",
-            **attributes(aria_selected="true" if name == TABS[0] else "false", aria_controls=f"panel-{name}"),
+            tabIndex="0" if name == names[0] else "-1",
+            **attributes(aria_selected="true" if name == names[0] else "false", aria_controls=f"panel-{name}"),
         )
-        for name in TABS
+        for name in names
     ]
     return html.Div(buttons, className="part-tabs", role="tablist", **attributes(aria_label=t("task.tabs")))
 

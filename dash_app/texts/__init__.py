@@ -49,9 +49,16 @@ class Texts:
         if pattern is None:
             return problem.message
         try:
-            return pattern.format(**problem.values)
+            return pattern.format(**problem.values, **self._inner(problem))
         except (KeyError, IndexError):
             return problem.message
+
+    def _inner(self, problem: "Problem") -> dict[str, str]:
+        """Of a problem within a part of a field: what is wrong with the part."""
+        if "cause" not in problem.values:
+            return {}
+        pattern = self.problems.get(problem.values["cause"])
+        return {"inner": pattern.format(**problem.values) if pattern else problem.values["message"]}
 
     def reason(self, sentence: str) -> str:
         """Why a task moved on, in this language where it knows the sentence."""

@@ -2,8 +2,11 @@
 
 from dash_app.texts.en_data import HUB as HUB
 from dash_app.texts.en_data import TEXTS as DATA_TEXTS
+from dash_app.texts.en_rewards import TEXTS as REWARD_TEXTS
 
 HTML_LANG = "en"
+
+MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "Try again",
@@ -270,7 +273,7 @@ TEXTS: dict[str, str] = {
     "js.unit_min": "min",
     "js.unit_h": "h",
     "js.unit_d": "d",
-} | DATA_TEXTS
+} | MORE_TEXTS
 
 SENTENCES: dict[str, str] = {}
 """The platform writes its reasons in English already."""

@@ -76,4 +76,5 @@ PROBLEMS: dict[str, str] = {
     "less_than": "Must be less than {lt}, got {value}.",
     "less_than_equal": "Must be at most {le}, got {value}.",
     "literal_error": "Must be {expected}, got {value!r}.",
+    "reward_option": "Reward {number} ({kind}), {option}: {inner}",
 }

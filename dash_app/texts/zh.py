@@ -2,8 +2,11 @@
 
 from dash_app.texts.zh_data import HUB as HUB
 from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
+from dash_app.texts.zh_rewards import TEXTS as REWARD_TEXTS
 
 HTML_LANG = "zh-CN"
+
+MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "重试",
@@ -267,7 +270,7 @@ TEXTS: dict[str, str] = {
     "js.unit_min": "分",
     "js.unit_h": "小时",
     "js.unit_d": "天",
-} | DATA_TEXTS
+} | MORE_TEXTS
 
 SENTENCES: dict[str, str] = {
     r"submitted": "已提交",

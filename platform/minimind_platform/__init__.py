@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         TrackingUnavailableError,
         TrainerError,
     )
+    from minimind_platform.samples import SampleQuery
     from minimind_platform.service import Platform
     from minimind_platform.settings import Settings
     from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         LogChunk,
         ModelVersion,
         Preflight,
+        Sample,
+        SamplePage,
         Series,
         TrainingType,
         WeightFile,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from trainer.presets import DEFAULT_PRESET, Preset, matching_preset
 
 _HOMES = {
+    "minimind_platform.samples": ("SampleQuery",),
     "minimind_platform.service": ("Platform",),
     "minimind_platform.settings": ("Settings",),
     "minimind_platform.tasks": ("ACTIVE", "ENDED", "Progress", "State", "Task", "TaskEvent", "TaskPage"),
@@ -54,6 +58,8 @@ _HOMES = {
         "LogChunk",
         "ModelVersion",
         "Preflight",
+        "Sample",
+        "SamplePage",
         "Series",
         "TrainingType",
         "WeightFile",
@@ -98,6 +104,9 @@ __all__ = [
     "Preset",
     "Problem",
     "Progress",
+    "Sample",
+    "SamplePage",
+    "SampleQuery",
     "Series",
     "Settings",
     "SettingsError",

@@ -116,6 +116,12 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the task ends")
     logs.add_argument("-n", "--lines", type=int, default=200, help="last lines to begin with; 0 for all [200]")
 
+    from minimind_platform import cli_samples
+
+    cli_samples.add_options(
+        command("samples", "Print what a model answered while it was trained.", cli_samples.samples)
+    )
+
     for name, text in tasks.ACTIONS.items():
         action = command(name, text, tasks.act)
         action.add_argument("ids", nargs="+", metavar="ID", help="task id, or the begin of it")

@@ -8,7 +8,6 @@ Safe to use from many threads.
 """
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,8 +32,9 @@ from minimind_platform.logs import read_log
 from minimind_platform.models import Models
 from minimind_platform.paths import Paths
 from minimind_platform.preflight import estimate
+from minimind_platform.samples import SampleQuery, read_samples
 from minimind_platform.settings import Settings
-from minimind_platform.submits import Submits
+from minimind_platform.submits import Submits, label_problems
 from minimind_platform.tasks import ACTIVE, ENDED, State, Task, TaskEvent, TaskPage
 from minimind_platform.tracking_client import TrackingClient
 from minimind_platform.views import (
@@ -44,6 +44,7 @@ from minimind_platform.views import (
     Job,
     LogChunk,
     ModelVersion,
+    SamplePage,
     Series,
     TrainingType,
     WeightFile,
@@ -54,14 +55,11 @@ from trainer.fields import config_fields
 from trainer.names import TaskFile
 from trainer.presets import PRESETS, Preset
 
-LONGEST_NAME = 100
-LARGEST_PRIORITY = 1_000
 SHORTEST_ID = 4
 HEARTBEAT_SECONDS = 15
 """A scheduler that has not beaten for so long is away or hangs."""
 MEASURED_TASKS = 30
 """Newest tasks that are looked through for a speed to expect."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Platform:
@@ -125,7 +123,7 @@ class Platform:
         if task := self._submits.known(key):
             return task
         checked = self._checks.run(type, values)
-        problems = checked.problems + _label_problems(name, priority, key)
+        problems = checked.problems + label_problems(name, priority, key)
         if problems or checked.config is None:
             raise SettingsError(problems)
         if checked.unavailable:
@@ -242,6 +240,14 @@ class Platform:
         """A part of the log from a byte on; -1 for the tail."""
         task = self.task(id)
         return read_log(self.settings.task_dir(task.id) / TaskFile.LOG, offset, limit, ended=task.ended)
+
+    def samples(self, id: str, query: SampleQuery | None = None) -> SamplePage:  # noqa: A002
+        """What the model answered while it was trained by rewards; the newest unless the query says else."""
+        return read_samples(self.samples_file(id), query)
+
+    def samples_file(self, id: str) -> Path:  # noqa: A002
+        """The file with all samples of a task, JSONL; it exists from the first one on."""
+        return self.settings.task_dir(self.task(id).id) / TaskFile.SAMPLES
 
     def checkpoints(self, id: str) -> list[ModelVersion]:  # noqa: A002
         """The checkpoints of a task that are in the registry, newest first."""
@@ -379,16 +385,3 @@ def _resumed(task: Task) -> tuple[State, str] | None:
     if task.state not in ENDED:
         raise ConflictError(f"Task {task.name!r} is {task.state.lower()}; only a stopped or failed one can be resumed.")
     return State.QUEUED, "resumed by a person"
-
-
-def _label_problems(name: str, priority: int, key: str) -> list[Problem]:
-    problems = []
-    if len(name) > LONGEST_NAME or _CONTROL.search(name):
-        message = f"Use at most {LONGEST_NAME} characters on one line, got {name[: LONGEST_NAME + 1]!r}."
-        problems.append(Problem("name", "bad_name", message, {"longest": LONGEST_NAME}))
-    if abs(priority) > LARGEST_PRIORITY:
-        message = f"Use a number from -{LARGEST_PRIORITY} to {LARGEST_PRIORITY}, got {priority}."
-        problems.append(Problem("priority", "bad_priority", message, {"largest": LARGEST_PRIORITY}))
-    if len(key) > LONGEST_NAME or _CONTROL.search(key):
-        problems.append(Problem("key", "bad_key", f"Use at most {LONGEST_NAME} characters on one line."))
-    return problems

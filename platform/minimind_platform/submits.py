@@ -8,6 +8,7 @@ Whatever goes wrong on the way, nothing half-made stays: a run without a task is
 import getpass
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from minimind_platform.errors import NotFoundError, PlatformError
+from minimind_platform.errors import NotFoundError, PlatformError, Problem
 from minimind_platform.settings import Settings
 from minimind_platform.tasks import Task
 from minimind_platform.tracking_client import TrackingClient, TrackingError
@@ -31,6 +32,9 @@ PROJECT = "minimind"
 PARAM_LIMIT = 6_000
 """Characters of a param that MLflow keeps; config.json has all."""
 PARAMS_A_CALL = 100
+LONGEST_NAME = 100
+LARGEST_PRIORITY = 1_000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Submits:
@@ -155,6 +159,20 @@ class Submits:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(folder / TaskFile.CONFIG)
+
+
+def label_problems(name: str, priority: int, key: str) -> list[Problem]:
+    """What is wrong with what a task is called, and how it is queued."""
+    problems = []
+    if len(name) > LONGEST_NAME or _CONTROL.search(name):
+        message = f"Use at most {LONGEST_NAME} characters on one line, got {name[: LONGEST_NAME + 1]!r}."
+        problems.append(Problem("name", "bad_name", message, {"longest": LONGEST_NAME}))
+    if abs(priority) > LARGEST_PRIORITY:
+        message = f"Use a number from -{LARGEST_PRIORITY} to {LARGEST_PRIORITY}, got {priority}."
+        problems.append(Problem("priority", "bad_priority", message, {"largest": LARGEST_PRIORITY}))
+    if len(key) > LONGEST_NAME or _CONTROL.search(key):
+        problems.append(Problem("key", "bad_key", f"Use at most {LONGEST_NAME} characters on one line."))
+    return problems
 
 
 def _user() -> str:

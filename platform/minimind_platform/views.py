@@ -73,6 +73,41 @@ class LogChunk:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """What a model answered while it was trained by rewards."""
+
+    at: int
+    """Byte of the file that it begins at; tells samples apart."""
+    step: int
+    prompt: str
+    completion: str
+    gt: list[str]
+    """The right answers, as far as the data tells them."""
+    reward: float | None
+    """Weighted sum; None where a reward failed."""
+    rewards: dict[str, float | None]
+    """Score of each reward, without its weight."""
+    advantage: float | None
+    tokens: int
+    """Of the answer."""
+    ended: bool
+    """Whether the model ended the answer, rather than the limit of its length."""
+    problem: str
+    """Why a reward failed."""
+
+
+@dataclass(frozen=True)
+class SamplePage:
+    """Some samples of a task."""
+
+    samples: list[Sample]
+    older: int | None
+    """Where to go on reading; None if there is no more."""
+    size: int
+    """Bytes of all samples now."""
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """A checkpoint as a version of a registered model."""
 

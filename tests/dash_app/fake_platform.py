@@ -23,6 +23,7 @@ from minimind_platform.errors import (
     SettingsError,
     TrackingUnavailableError,
 )
+from minimind_platform.samples import SampleQuery, read_samples
 from minimind_platform.settings import Settings
 from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
 from minimind_platform.views import (
@@ -32,13 +33,14 @@ from minimind_platform.views import (
     ModelVersion,
     Preflight,
     Problem,
+    SamplePage,
     Series,
     TrainingType,
     WeightFile,
 )
 from trainer.configs import TRAINING_TYPES, parse_config
 from trainer.fields import config_fields
-from trainer.names import Metric
+from trainer.names import Metric, TaskFile
 from trainer.presets import PRESETS, Preset
 
 
@@ -286,6 +288,12 @@ class FakePlatform(FakeData):
         piece = data[begin : begin + limit]
         piece = piece[: piece.rfind(b"\n") + 1]
         return LogChunk(piece.decode(), begin, begin + len(piece), len(data), reset)
+
+    def samples(self, id: str, query: SampleQuery | None = None) -> SamplePage:
+        return read_samples(self.samples_file(id), query)
+
+    def samples_file(self, id: str) -> Path:
+        return self.settings.task_dir(self.task(id).id) / TaskFile.SAMPLES
 
     def checkpoints(self, id: str) -> list[ModelVersion]:
         self._need_tracking()
