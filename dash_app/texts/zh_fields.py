@@ -169,7 +169,7 @@ PROBLEMS: dict[str, str] = {
     "cannot_pack": "该模型不能使用打包训练：{reason}。请关闭 packing。",
     "no_such_device": "没有设备 {device}，共有 {count} 块 GPU。",
     "base_size": "与基础权重 {base} 不符：这里要求 {value}，而它是 {has}。请留空，或换一个起始权重。",
-    "beyond_positions": "提示有 {prompt} 个词元，再生成 {new} 个，超过了模型的 {positions} 个位置。请缩短提示或少生成一些。",
+    "beyond_positions": "提示的 {prompt} 个词元加新生成的 {new} 个，超过了模型的 {positions} 个位置。请缩短或少生成。",
     "rewards_json": '奖励须为 JSON 列表，例如 [{{"kind": "answer"}}]；这不是 JSON：{reason}。',
     "rewards_list": '奖励须为 JSON 列表，例如 [{{"kind": "answer"}}]，现为 {value!r}。',
     "rewards_count": "须有 1 到 {most} 项奖励，现有 {count} 项。",
