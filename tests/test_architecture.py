@@ -30,6 +30,7 @@ LIGHT = {
     "uploads",
     "base_sizes",
     "checkpoints",
+    "tokenizer_files",
     "hub_files",
     "rope",
     "problems",

@@ -7,7 +7,6 @@ The shipped one is byte-level BPE with 6,400 entries. Its first 36 ids are those
 and vision or audio models built on MiniMind find their marks where they expect them.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from trainer.errors import BaseModelError, DataError
 from trainer.row_formats import row_texts
 from trainer.rows import detect_format, read_rows
 from trainer.sources import SUFFIXES
+from trainer.tokenizer_files import GENERIC, token_hash
 
 # encode() may use all cores; set by hand, because a later fork (a data loader's) would else print a warning
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -89,7 +89,7 @@ def load_tokenizer(path: str | None) -> ChatTokenizer:
 def _load(folder: Path) -> Any:
     config = folder / "tokenizer_config.json"
     name = json.loads(config.read_text("utf-8")).get("tokenizer_class") if config.exists() else None
-    generic = name in ("PreTrainedTokenizerFast", "TokenizersBackend") and (folder / "tokenizer.json").exists()
+    generic = name in GENERIC and (folder / "tokenizer.json").exists()
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # remarks on config.json, which is none of the tokenizer's business
     try:
@@ -105,10 +105,8 @@ def tokenizer_hash(tokenizer: ChatTokenizer | str | Path) -> str:
     `save_pretrained`; the chat template is no part of it."""
     if isinstance(tokenizer, str | Path):
         tokenizer = load_tokenizer(str(tokenizer))
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    kept = {key: content.get(key) for key in ("model", "added_tokens", "normalizer", "pre_tokenizer")}
-    kept["ids"] = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    marks = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
+    return token_hash(json.loads(tokenizer.backend_tokenizer.to_str()), marks)  # type: ignore[arg-type]
 
 
 def bytes_per_token(tokenizer: ChatTokenizer, texts: Iterable[str]) -> float:

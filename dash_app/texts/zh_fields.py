@@ -181,6 +181,14 @@ PROBLEMS: dict[str, str] = {
     "bad_pattern": "{value!r} 不是正则表达式：{reason}。",
     "module_not_allowed": "不能调用模块 {module!r}：须由管理员在环境变量 {variable} 中列出"
     "（多个用逗号分隔，现为：{allowed}）。",
+    "tokenizer_unknown": "{base} 没有说明训练时用的分词器。请在此填写其分词器文件夹；"
+    "MiniMind 发布的权重用的是 MiniMind 自己的文件夹 model。",
+    "tokenizer_not_of_base": "这不是基础权重 {base} 的分词器。请留空：基础权重自带分词器。",
+    "tokenizer_of_other_base": "{base} 是用另一个分词器训练的。请在此填写其分词器文件夹。",
+    "teacher_tokenizer_unknown": "教师模型 {teacher} 没有说明训练时用的分词器。"
+    "若与学生相同，请在 tokenizer_path 中填写。",
+    "teacher_tokenizer": "教师模型 {teacher} 的分词器与学生的不同。"
+    "学生只能向使用同一分词器的教师学习：请换一个教师或学生。",
     "bad_name": "名称须为一行，最多 {longest} 个字符。",
     "bad_priority": "优先级须为 -{largest} 到 {largest} 之间的整数。",
     "bad_key": "提交标识须为一行，最多 100 个字符。",

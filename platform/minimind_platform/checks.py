@@ -22,6 +22,7 @@ from minimind_platform.errors import (
 )
 from minimind_platform.paths import Paths
 from minimind_platform.preflight import Plan, model_sizes, teacher_sizes, tokenizer_file
+from minimind_platform.token_checks import base_problem, teacher_problem
 from minimind_platform.weights import Base, Weights
 from trainer.base_sizes import base_sizes, size_problems
 from trainer.configs import DistillConfig, LoRAConfig, TrainConfig, config_class, own_names, parse_config
@@ -94,6 +95,10 @@ class Checks:
             checked.config = parse_config(type_name, checked.given.model_dump() | changes)
         except SettingsError as error:  # sizes of the base that this program cannot train
             checked.problems += error.problems
+        if checked.config and "tokenizer_path" not in {p.field for p in checked.problems}:
+            config, base = checked.config, checked.base
+            found = base_problem(config, base) or teacher_problem(config, base, checked.teacher)
+            checked.problems += [found] if found else []
         return checked
 
     def keep(self, checked: Checked) -> None:

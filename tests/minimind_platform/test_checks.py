@@ -10,16 +10,18 @@ import pytest
 from pyarrow import parquet
 
 from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError, datasets, row_samples
-from minimind_platform.preflight import Plan, estimate
+from minimind_platform.preflight import SHIPPED_TOKENIZER, Plan, estimate
 from minimind_platform.tasks import Progress, State, Task
 from minimind_platform.weights import Base
 from trainer.checkpoints import Checkpoints
 from trainer.configs import TRAINING_TYPES, parse_config
 from trainer.presets import PRESETS
+from trainer.tokenizer_files import tokenizer_fingerprint
 
 TINY = PRESETS["tiny"].values
 ROWS = 300
 CLOSED_PORT = 1
+SHIPPED = SHIPPED_TOKENIZER.parent
 
 
 @pytest.fixture
@@ -77,6 +79,7 @@ def lora(platform):
     (out / "full_sft_128.pth").write_bytes(b"weights")
     sizes = {"architecture": "v3", "num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 448}
     about = {"sizes": sizes | {"hidden_size": 128, "num_hidden_layers": 2, "use_moe": False}}
+    about["tokenizer"] = tokenizer_fingerprint(SHIPPED)
     (out / "full_sft_128.json").write_text(json.dumps(about))
     return {"data_path": "s.jsonl", "hidden_size": 128, "keep_checkpoints": 1}
 
@@ -456,3 +459,67 @@ def test_a_checkpoint_that_went_away_since_the_check_is_told(platform, monkeypat
         platform.submit("sft", TINY | {"data_path": "s.jsonl", "from_weight": gone.setting})
     assert caught.value.problems[0].field == "from_weight"
     assert "newer checkpoints" in caught.value.problems[0].message
+
+
+def write_tokenizer(folder, family=""):
+    """A copy of the shipped tokenizer with two words exchanged; of a model family, or generic."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = json.loads((SHIPPED / "tokenizer.json").read_text())
+    words = content["model"]["vocab"]
+    words["!"], words["$"] = words["$"], words["!"]
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    settings = json.loads((SHIPPED / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(settings | ({"tokenizer_class": family} if family else {}))
+    )
+    return folder
+
+
+def write_weights(platform, prefix, tokenizer):
+    platform.settings.out_dir.mkdir(exist_ok=True)
+    (platform.settings.out_dir / f"{prefix}_128.pth").write_bytes(b"weights")
+    (platform.settings.out_dir / f"{prefix}_128.json").write_text(json.dumps({"tokenizer": tokenizer}))
+
+
+@pytest.mark.parametrize("family", ["", "Qwen2Tokenizer"])
+def test_a_teacher_with_other_words_is_refused_before_the_start(platform, family):
+    teacher, student = (platform.settings.out_dir / name for name in ("teacher", "student"))
+    for folder in (teacher, student):
+        write_model(folder, hidden_size=64)
+        write_tokenizer(folder, family)
+    values = {"data_path": "s.jsonl", "from_teacher_weight": "out/teacher"}
+    found = platform.check("distill", TINY | values | {"from_weight": "none"})
+    assert [(p.field, p.code) for p in found.problems] == [("from_teacher_weight", "teacher_tokenizer")]
+    assert found.preflight is not None
+    for own in ({"from_weight": "out/student"}, TINY | {"from_weight": "none", "tokenizer_path": "out/student"}):
+        assert problems(platform, "distill", values | own) == {}
+    shutil.copy(SHIPPED / "tokenizer.json", student)
+    assert list(problems(platform, "distill", values | {"from_weight": "out/student"})) == ["from_teacher_weight"]
+
+
+def test_weight_files_and_tokenizers_belong_together(platform):
+    ours, other = tokenizer_fingerprint(SHIPPED), write_tokenizer(platform.settings.out_dir / "words")
+    write_weights(platform, "same", ours)
+    write_weights(platform, "other", tokenizer_fingerprint(other))
+    write_weights(platform, "silent", "")
+
+    def codes(type_name, **values):
+        found = platform.check(type_name, {"data_path": "s.jsonl", "hidden_size": 128} | values).problems
+        return [(p.field, p.code) for p in found]
+
+    assert codes("sft", from_weight="same") == []
+    assert codes("sft", from_weight="other") == [("tokenizer_path", "tokenizer_of_other_base")]
+    assert codes("sft", from_weight="other", tokenizer_path="out/words") == []
+    assert codes("sft", from_weight="silent") == [("tokenizer_path", "tokenizer_unknown")]
+    assert codes("sft", from_weight="silent", tokenizer_path="out/words") == []
+    teacher = {"teacher_hidden_size": 128, "teacher_use_moe": False, "from_weight": "same"}
+    assert codes("distill", from_teacher_weight="same", **teacher) == []
+    assert codes("distill", from_teacher_weight="other", **teacher) == [("from_teacher_weight", "teacher_tokenizer")]
+    silent = codes("distill", from_teacher_weight="silent", **teacher)
+    assert silent == [("from_teacher_weight", "teacher_tokenizer_unknown")]
+    write_model(platform.settings.out_dir / "model", hidden_size=64)
+    write_tokenizer(platform.settings.out_dir / "model")
+    assert codes("sft", from_weight="out/model", hidden_size=64) == []
+    named = {"from_weight": "out/model", "hidden_size": 64, "tokenizer_path": "out/copy"}
+    shutil.copytree(SHIPPED, platform.settings.out_dir / "copy")
+    assert codes("sft", **named) == [("tokenizer_path", "tokenizer_not_of_base")]

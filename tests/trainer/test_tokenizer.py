@@ -23,6 +23,7 @@ from trainer.tokenization import (
     tokenizer_hash,
     train_tokenizer,
 )
+from trainer.tokenizer_files import tokenizer_fingerprint, words
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,28 @@ def test_the_hash_is_kept_by_saving_and_differs_between_tokenizers(
     shipped.save_pretrained(tmp_path)
     assert tokenizer_hash(shipped) == tokenizer_hash(SHIPPED) == tokenizer_hash(str(tmp_path))
     assert tokenizer_hash(theirs) != tokenizer_hash(shipped)
+
+
+def test_the_files_alone_tell_the_same_hash(shipped: ChatTokenizer, minimind: Path, tmp_path: Path) -> None:
+    shipped.save_pretrained(tmp_path)
+    for folder in (SHIPPED, tmp_path, minimind / "v3-dense" / "transformers-qwen3"):
+        assert tokenizer_fingerprint(folder) == tokenizer_hash(folder) != ""
+        assert words(folder)
+    assert tokenizer_fingerprint(tmp_path / "none") == ""
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert tokenizer_fingerprint(tmp_path) == "" and words(tmp_path) is None
+
+
+@pytest.mark.parametrize("change", [{"tokenizer_class": "Qwen2Tokenizer"}, {"eos_token": "<new>"}])
+def test_where_transformers_would_change_a_tokenizer_its_files_tell_no_hash(
+    change: dict[str, str], tmp_path: Path
+) -> None:
+    shutil.copy(SHIPPED / "tokenizer.json", tmp_path)
+    settings = json.loads((SHIPPED / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert tokenizer_fingerprint(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings | change))
+    assert tokenizer_fingerprint(tmp_path) == ""
 
 
 def test_the_hash_does_not_change_by_use() -> None:
