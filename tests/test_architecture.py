@@ -23,6 +23,7 @@ LIGHT = {
     "sizes",
     "rows",
     "row_formats",
+    "pair_flaws",
     "samples",
     "sources",
     "spool",

@@ -211,8 +211,51 @@ class DistillConfig(SFTConfig):
         return self
 
 
+class DPOConfig(TrainConfig):
+    """Direct preference optimisation: of two answers to the same question the model learns to prefer the better one,
+    without moving far from where it starts."""
+
+    type = "dpo"
+    title = "Preference optimisation (DPO)"
+    data_format = "dpo"
+    needs_base = True
+
+    max_seq_len: Annotated[int, Field(ge=8, le=MAX_POSITIONS), Setting("data")] = 1024
+    """Longest row in tokens. Longer rows are cut, and counted in the log."""
+    empty_think_ratio: Annotated[float, Field(ge=0, le=1), Setting("data", advanced=True)] = 0.2
+    """Share of the rows whose empty <think> blocks stay; the others lose them, so that the model learns both."""
+    from_weight: Annotated[Path, Setting("model", kind="weight")] = "full_sft"
+    """Weights to start from, which are the reference too: a registered model (models:/name/version), a Hugging Face
+    folder, a MiniMind .pth file, or a MiniMind prefix such as full_sft (out/full_sft_768.pth). The model's sizes come
+    from them when they tell them."""
+    epochs: Annotated[int, Field(ge=1, le=10_000), Setting("training"), Search(1, 4)] = 1
+    """Passes over the training data."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(4, 64, log=True)] = 4
+    """Rows a forward pass. A step uses batch_size × accumulation_steps rows."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-7, 1e-4, log=True)] = 4e-8
+    """Peak learning rate; follows a cosine down to a tenth of it."""
+    beta: Annotated[float, Field(gt=0, le=10), Setting("training"), Search(0.01, 0.5, log=True)] = 0.15
+    """How close the model stays to where it starts: with a small one it may move far for a little more preference."""
+    dpo_form: Annotated[Literal["sum", "mean"], Setting("training", advanced=True)] = "sum"
+    """What is compared of two answers: sum, their log-probabilities, as in MiniMind v3; mean, their log-probabilities
+    a token, so that length does not count, as in v2, whose beta is 0.1."""
+    save_weight: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), Setting("output", advanced=True)
+    ] = "dpo"
+    """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
+
+    @model_validator(mode="after")
+    def _check_reference(self) -> "DPOConfig":
+        if self.from_weight.strip() in ("", "none"):
+            text = "Preferences are learned by a model that can answer already: choose one to start from."
+            raise FieldError("from_weight", "dpo_needs_base", text)
+        if self.sharded:
+            raise FieldError("parallel", "pairs_not_sharded", "Pairs do not work with fsdp. Set it to ddp.")
+        return self
+
+
 TRAINING_TYPES: dict[str, type[TrainConfig]] = {
-    c.type: c for c in (PretrainConfig, SFTConfig, LoRAConfig, ReasonConfig, DistillConfig)
+    c.type: c for c in (PretrainConfig, SFTConfig, LoRAConfig, ReasonConfig, DistillConfig, DPOConfig)
 }
 
 TYPE_ALIASES = {"full_sft": "sft", "distillation": "distill"}

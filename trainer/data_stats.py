@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import DataError
+from trainer.pair_flaws import Flaw, PairFlaws, pair_flaw
 from trainer.row_parts import Part, RowParts
 from trainer.rows import FileRows, Row, RowReader, key_notices
 from trainer.sources import DataSet, Place
@@ -46,7 +47,7 @@ def data_stats(
     """
     reader = RowReader(path, format)
     counts = _Counts(reader.data, max_seq_len, labels=format != "rlaif")
-    parts = RowParts(reader.data, format, tokenizer)
+    parts, flaws = RowParts(reader.data, format, tokenizer), PairFlaws(reader.data)
     total = reader.data.bytes
     try:
         for batch in row_batches(reader.rows(counts.bad)):
@@ -55,6 +56,8 @@ def data_stats(
                     counts.bad(row.place, found)
                 else:
                     counts.add(row, found)
+                    if format == "dpo":
+                        flaws.add(row.place, _flaw(row, found, max_seq_len))
             if progress:
                 progress(min(batch[-1].done, total), total)
     except DataError as error:
@@ -67,8 +70,17 @@ def data_stats(
         "sha256": reader.data.sha256(),
         "bytes": total,
         **counts.result(),
-        "notices": key_notices(reader.data, reader.ignored),
+        "notices": key_notices(reader.data, reader.ignored) + flaws.notices(counts.rows, max_seq_len),
     }
+
+
+def _flaw(row: Row, pair: list[Part], limit: int) -> Flaw:
+    """Why a pair teaches nothing. Empty thoughts, which a training drops from most pairs, are counted here."""
+    flaw = pair_flaw(row.value)
+    if flaw is Flaw.NONE and not all((part.loss & part.kept(limit)).any() for part in pair):
+        return Flaw.CUT
+    chosen, rejected = (part.ids[:limit] for part in pair)
+    return Flaw.ALIKE if flaw is Flaw.NONE and np.array_equal(chosen, rejected) else flaw
 
 
 class _Counts:

@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer.chat import chat_marks, conversation
 from trainer.errors import DataError
-from trainer.row_tokens import arrays, rendered, sft_tokens, text_edges, text_tokens
+from trainer.row_tokens import PAIR, arrays, one_side, rendered, sft_tokens, text_edges, text_tokens
 from trainer.rows import Row
 from trainer.sources import DataSet
 from trainer.tokenization import ChatTokenizer
@@ -66,14 +66,13 @@ class RowParts:
         if self._format == "rlaif":
             return [[part] for part in self._prompts(batch)]
         if self._format == "sft":
-            return [[part] for part in self._answers(batch, "conversations", "conversation")]
-        chosen, rejected = (self._answers(batch, key, key) for key in ("chosen", "rejected"))
+            return [[part] for part in self._answers(batch, "conversation")]
+        chosen, rejected = (self._answers(one_side(batch, key), key) for key in PAIR)
         return [list(pair) for pair in zip(chosen, rejected, strict=True)]
 
-    def _answers(self, batch: list[Row], key: str, name: str) -> list[Part]:
+    def _answers(self, batch: list[Row], name: str) -> list[Part]:
         assert self._marks is not None
-        rows = [row._replace(value=row.value | {"conversations": row.value[key]}) for row in batch]
-        tokens = sft_tokens(rows, self._data, self._tokenizer, self._marks)
+        tokens = sft_tokens(batch, self._data, self._tokenizer, self._marks)
         return [Part(name, row.parts[0], row.masks[0]) for row in tokens]
 
     def _prompts(self, batch: list[Row]) -> list[Part]:

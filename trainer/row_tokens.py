@@ -5,7 +5,7 @@ for tokens in sft_tokens(batch, data, tokenizer, marks): tokens.parts[0], tokens
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,12 @@ from trainer.chat import (
     without_empty_thinks,
 )
 from trainer.errors import DataError
+from trainer.pair_flaws import Flaw, pair_flaw
 from trainer.rows import Row
 from trainer.sources import DataSet
 from trainer.tokenization import ChatTokenizer, encode
+
+PAIR = ("chosen", "rejected")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class RowTokens:
     masks: list[np.ndarray]
     """True where a token carries loss, for each part; empty where all do."""
     takes_system: bool = False
+    flaw: Flaw = Flaw.NONE
+    """Of one of a pair of answers: why the pair teaches nothing."""
 
 
 def text_edges(tokenizer: ChatTokenizer) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +72,22 @@ def sft_tokens(
             parts += arrays(tokenizer, [without_empty_thinks(text)]) if bare is None else [bare]
         parts = [part[:limit] for part in parts]
         yield RowTokens(parts, [answer_mask(part, marks) for part in parts], may)
+
+
+def pair_tokens(
+    batch: list[Row], data: DataSet, tokenizer: ChatTokenizer, marks: ChatMarks, limit: int | None = None
+) -> Iterator[RowTokens]:
+    """The tokens of pairs, no more than `limit` of each answer: for each row those of chosen, then of rejected."""
+    chosen, rejected = (sft_tokens(one_side(batch, key), data, tokenizer, marks, limit) for key in PAIR)
+    for row, better, worse in zip(batch, chosen, rejected, strict=True):
+        flaw = pair_flaw(row.value)
+        yield replace(better, flaw=flaw)
+        yield replace(worse, flaw=flaw)
+
+
+def one_side(batch: list[Row], key: str) -> list[Row]:
+    """Pairs as the conversations that `key`, chosen or rejected, holds."""
+    return [row._replace(value=row.value | {"conversations": row.value[key]}) for row in batch]
 
 
 def rendered(

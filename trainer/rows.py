@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.errors import DataError
+from trainer.pair_flaws import PairFlaws, pair_flaw
 from trainer.row_formats import COLUMNS, canonical, check_row, ignored_keys, kind, row_format
 from trainer.sources import DataSet, Place, open_data
 from trainer.streams import RawRow, RowError, raw_rows
@@ -142,7 +143,7 @@ class RowCheck:
     """The first bad lines, or the reason why the data cannot be read at all."""
     files: list[FileRows] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    """One sentence for each file with keys that are ignored."""
+    """One sentence for each file with keys that are ignored, and for each kind of pair that teaches nothing."""
 
 
 def check_rows(
@@ -166,11 +167,15 @@ def check_rows(
     try:
         reader = RowReader(path, format)
         check.files = [FileRows(file.name, 0, file.stat().st_size) for file in reader.data.files]
+        flaws = PairFlaws(reader.data)
         for row in reader.rows(bad):
             check.files[row.place.file].rows += 1
+            if format == "dpo":
+                flaws.add(row.place, pair_flaw(row.value))
             if each:
                 each(reader.data, row)
-        check.notices = key_notices(reader.data, reader.ignored)
+        good = sum(file.rows for file in check.files)
+        check.notices = key_notices(reader.data, reader.ignored) + flaws.notices(good)
     except DataError as error:
         check.errors.append(error)
     check.rows = sum(file.rows for file in check.files)

@@ -195,12 +195,16 @@ def new_task_dir(config: TrainConfig, home: Path) -> tuple[Path, str]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file so that a reader sees the old content or the new, never half."""
+    """Write a JSON file as `write_bytes` does."""
+    write_bytes(path, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+    with temporary.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

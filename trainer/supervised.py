@@ -16,11 +16,12 @@ from trainer.adapter_bases import read_record
 from trainer.base_sizes import sidecar, size_problems
 from trainer.bases import Base, build_model, check_pth_tokenizer, recorded_base, resolve_base
 from trainer.checkpoints import Checkpoint, Checkpoints
-from trainer.configs import TrainConfig
+from trainer.configs import DPOConfig, TrainConfig
 from trainer.data import Rows, load_rows
 from trainer.errors import BaseModelError, SettingsError
 from trainer.minimind_files import write_pth
 from trainer.models import is_minimind, load_folder
+from trainer.pair_rows import load_pairs
 from trainer.rope import is_yarn
 from trainer.session import Session, write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
@@ -91,7 +92,8 @@ def _tokenizer(config: TrainConfig, base: Base, home: Path) -> ChatTokenizer:
 def _load(path: str, config: TrainConfig, tokenizer: ChatTokenizer, session: Session) -> Rows:
     full = str(session.home / path)
     cache = session.task_dir.parent / ".cache" / "tokens"
-    rows = load_rows(full, config, tokenizer, cache, _progress(path))
+    load: Any = load_pairs if isinstance(config, DPOConfig) else load_rows
+    rows = load(full, config, tokenizer, cache, _progress(path))
     report = rows.report
     log.info(
         "%s: %d rows, %d tokens; %d rows cut at %d tokens.",

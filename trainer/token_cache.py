@@ -27,12 +27,12 @@ from trainer.array_files import ArrayFile
 from trainer.chat import ChatMarks, chat_marks
 from trainer.configs import MAX_POSITIONS
 from trainer.errors import DataError, DiskError
-from trainer.row_tokens import RowTokens, sft_tokens, text_tokens
+from trainer.row_tokens import RowTokens, pair_tokens, sft_tokens, text_tokens
 from trainer.rows import Row, RowReader
 from trainer.sources import DataSet, Place, open_data
 from trainer.tokenization import ChatTokenizer, tokenizer_hash
 
-VERSION = 2
+VERSION = 3
 STORED_TOKENS = MAX_POSITIONS + 1
 """Tokens kept of a row: one more than any model can take, so that a cut row is known to be one."""
 ROW = np.dtype(
@@ -45,6 +45,7 @@ ROW = np.dtype(
         ("file", "<i4"),
         ("line", "<i4"),
         ("takes_system", "<i4"),  # 1 if a random system prompt may stand before it
+        ("flaw", "<i4"),  # of one of a pair: why it teaches nothing, a `Flaw`
     ]
 )
 _FILES = ("ids.bin", "mask.bin", "rows.bin")
@@ -66,7 +67,7 @@ class TokenCache:
     mask: ArrayFile | None
     """1 where a token carries loss; None where all do."""
     rows: ArrayFile
-    """One `ROW` for each row of the data set."""
+    """One `ROW` for each row of the data set; of pairs two, chosen and then rejected."""
     ignored: list[set[str]]
     """Keys without use, of each file."""
 
@@ -95,7 +96,7 @@ def open_cache(
     reader = RowReader(path, format)
     reader.check_begins()  # wrong files are told at once, not after reading all of them
     data = reader.data
-    marks = chat_marks(tokenizer) if format == "sft" else None
+    marks = chat_marks(tokenizer) if format != "pretrain" else None
     state, sha256 = data.state(), data.sha256()
     template = str(tokenizer.chat_template) if marks else ""
     key = hashlib.sha256(f"{VERSION} {sha256} {tokenizer_hash(tokenizer)} {format} {template}".encode()).hexdigest()
@@ -151,13 +152,10 @@ def _build(
             ids, mask, rows = (stack.enter_context((temporary / name).open("wb")) for name in _FILES)
             written = 0
             for batch in row_batches(reader.rows()):
-                if marks:
-                    tokens = sft_tokens(batch, reader.data, tokenizer, marks, STORED_TOKENS)
-                else:
-                    tokens = text_tokens(batch, tokenizer, STORED_TOKENS)
-                table = np.zeros(len(batch), dtype=ROW)
-                for index, row in enumerate(tokens):
-                    table[index] = _table_row(row, batch[index].place, written)
+                each = 2 if reader.format == "dpo" else 1
+                table = np.zeros(each * len(batch), dtype=ROW)
+                for index, row in enumerate(_tokens(batch, reader, tokenizer, marks)):
+                    table[index] = _table_row(row, batch[index // each].place, written)
                     for part in row.parts:
                         ids.write(part.astype(dtype).tobytes())
                         written += len(part)
@@ -178,12 +176,21 @@ def _build(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _tokens(
+    batch: list[Row], reader: RowReader, tokenizer: ChatTokenizer, marks: ChatMarks | None
+) -> Iterator[RowTokens]:
+    if marks is None:
+        return text_tokens(batch, tokenizer, STORED_TOKENS)
+    make = pair_tokens if reader.format == "dpo" else sft_tokens
+    return make(batch, reader.data, tokenizer, marks, STORED_TOKENS)
+
+
 def _table_row(tokens: RowTokens, place: Place, start: int) -> tuple[int, ...]:
     first, last = tokens.parts[0], tokens.parts[-1]
     bare_start = start + len(first) if len(tokens.parts) == 2 else start
     labels = np.flatnonzero(tokens.masks[0]) if tokens.masks else np.arange(min(len(first), 1))
     first_label = int(labels[0]) if len(labels) else -1
-    return start, bare_start, len(first), len(last), first_label, *place, int(tokens.takes_system)
+    return start, bare_start, len(first), len(last), first_label, *place, int(tokens.takes_system), int(tokens.flaw)
 
 
 def row_batches(rows: Iterator[Row]) -> Iterator[list[Row]]:

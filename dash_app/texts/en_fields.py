@@ -37,6 +37,8 @@ LABELS: dict[str, str] = {
     "tag_weighting": "What counts as a tag",
     "alpha": "Share of the data in the loss",
     "temperature": "Temperature",
+    "beta": "Beta: ties to the start",
+    "dpo_form": "What is compared",
     "warmup_steps": "Warm-up steps",
     "weight_decay": "Weight decay",
     "grad_clip": "Gradient clipping",

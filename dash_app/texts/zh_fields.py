@@ -37,6 +37,8 @@ LABELS: dict[str, str] = {
     "tag_weighting": "标签的判定方式",
     "alpha": "数据损失占比",
     "temperature": "温度",
+    "beta": "Beta（与起点的约束）",
+    "dpo_form": "比较的量",
     "warmup_steps": "预热步数",
     "weight_decay": "权重衰减",
     "grad_clip": "梯度裁剪",
@@ -66,7 +68,7 @@ HELP: dict[str, str] = {
     "unlabelled_rows": "在 max_seq_len 之内没有可学内容的行：skip 跳过并在日志中计数；refuse 拒绝这份数据。",
     "system_prompt_ratio": "没有系统消息的行中，随机添加一条系统消息的比例，每轮重新抽取。",
     "empty_think_ratio": "保留空 <think> 块的行所占比例；其余行去掉空块，让模型两种写法都学到。",
-    "from_weight": "从哪些权重开始：none（LoRA 除外）、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、"
+    "from_weight": "从哪些权重开始：none（LoRA 与 DPO 除外）、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、"
     "MiniMind 的 .pth 文件，或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，"
     "若权重中带有模型尺寸，则以权重为准。",
     "from_teacher_weight": "教师模型：已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth 文件，"
@@ -101,6 +103,9 @@ HELP: dict[str, str] = {
     "凡是标签中用到的词元，无论出现在哪里都算。",
     "alpha": "损失中数据交叉熵所占的比例，其余为与教师模型的距离。",
     "temperature": "比较之前，用来软化教师与学生概率分布的温度；1 表示不变。",
+    "beta": "模型与起点的距离受多大约束：取值小时，为了一点偏好也可能偏离很远。",
+    "dpo_form": "比较两个回答的什么：sum 为整个回答的对数概率之和，同 MiniMind v3；mean 为每个词元的平均对数概率，"
+    "不受长度影响，同 v2（其 beta 为 0.1）。",
     "warmup_steps": "学习率从 0 升到峰值所用的步数。",
     "weight_decay": "AdamW 的权重衰减，与 MiniMind 一样作用于所有参与训练的参数。",
     "grad_clip": "梯度的最大范数，超过则按比例缩小。0：不裁剪。",
@@ -149,6 +154,8 @@ PROBLEMS: dict[str, str] = {
     "head_size_odd": "{hidden} / {heads} 个头得到的头大小为 {head_size}；旋转位置编码要求它为偶数。",
     "kv_heads_not_divisor": "{kv_heads} 不能整除 num_attention_heads（{heads}）。",
     "no_teacher": "蒸馏需要教师模型；只用数据训练请选择监督微调。",
+    "dpo_needs_base": "偏好只能由已经会回答的模型来学：请先选择一个起始权重。",
+    "pairs_not_sharded": "DPO 不能使用 fsdp，请改为 ddp。",
     "moe_needs_v3": "混合专家需要架构 v3：MiniMind 的 v2 混合专家没有对应的 Hugging Face 类。",
     "too_many_experts_per_tok": "{per_tok} 大于 num_experts（{experts}）。",
     "lora_needs_base": "LoRA 训练的是模型的附加部分：请先选择一个起始权重。",

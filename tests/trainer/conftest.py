@@ -140,6 +140,8 @@ def small_loop(
     held_out: ListRows | None = None,
     adapt: Callable[[Any, Any], Any] = lambda _config, _model: None,
     objective: Callable[[Any], Any] | None = None,
+    measure: Any = None,
+    loop_class: Any = None,
     **values: Any,
 ) -> Any:
     """A real loop over a real model of about 20,000 weights; its session writes to `folder / name`. `adapt` may change
@@ -148,7 +150,7 @@ def small_loop(
     from transformers import AutoModelForCausalLM
 
     from trainer.loop import Loop
-    from trainer.losses import next_token_loss
+    from trainer.losses import held_out_loss, next_token_loss
     from trainer.models import model_config
     from trainer.session import Session
 
@@ -158,7 +160,8 @@ def small_loop(
     model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
     files = adapt(config, model)
     minimised = objective(config) if objective else next_token_loss
-    return Loop(config, session, model, NoTokenizer(), data, held_out, minimised, files)  # type: ignore[arg-type]
+    parts: Any = (config, session, model, NoTokenizer(), data, held_out, minimised, files, measure or held_out_loss)
+    return (loop_class or Loop)(*parts)
 
 
 @pytest.fixture
@@ -203,6 +206,87 @@ def distil(make_loop: Callable[..., Any], make_config: Callable[..., TrainConfig
         loop = make_loop(name, type_name="distill", objective=taught, **values)
         use_grouped_experts(teacher.to(loop.device), loop.device, loop.config.dtype)
         return loop
+
+    return make
+
+
+class ListPairs:
+    """Pairs from memory, with the interface of `trainer.pair_rows.PairRows`."""
+
+    reference = None
+
+    def __init__(self, answers: list[list[tuple[np.ndarray, np.ndarray]]]) -> None:
+        from trainer.data import DataReport
+
+        self.answers = answers
+        self.lengths = np.array([sum(len(ids) for ids, _ in pair) for pair in answers])
+        self.pairs = np.arange(len(answers))
+        self.report = DataReport("pairs.jsonl", "f" * 64, len(answers), int(self.lengths.sum()), 0, 0, ())
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def places(self, indices: list[int]) -> str:
+        return f"line {', '.join(str(i + 1) for i in indices)} of pairs.jsonl"
+
+    def answer(self, index: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.answers[index][side]
+
+    def batch(self, indices: np.ndarray, _epoch: int | None, packed: bool, pad_id: int) -> Any:
+        from trainer.pair_batches import make_pair_batch
+
+        return make_pair_batch(self, indices, packed, pad_id)  # type: ignore[arg-type]
+
+
+def random_pairs(count: int, seed: int = 0, vocabulary: int = 64) -> ListPairs:
+    """Pairs with the same question: the chosen answer is of even tokens, the rejected one of odd ones."""
+    random = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(count):
+        question, pair = random.integers(3, vocabulary, size=5), []
+        for side in (0, 1):
+            answer = 2 * random.integers(2, vocabulary // 2 - 1, size=int(random.integers(2, 12))) + side
+            ids = np.concatenate([question, answer])
+            pair.append((ids, np.concatenate([np.full(5, -100), answer])))
+        pairs.append(pair)
+    return ListPairs(pairs)
+
+
+@pytest.fixture
+def make_pairs() -> Callable[..., ListPairs]:
+    return random_pairs
+
+
+def preference(folder: Path, **values: Any) -> dict[str, Any]:
+    """What `small_loop` needs for preference optimisation; its loops need `with_reference` too."""
+    from trainer.preferences import Preference
+    from trainer.recipes.dpo import PreferenceLoop, Watch
+
+    values = {"type_name": "dpo", "from_weight": "x", "learning_rate": 1e-3, "epochs": 1} | values
+    config: Any = small_config(folder, **values)
+    watch = Watch(Preference(config.beta, config.dpo_form))
+    return values | {"objective": lambda _: watch.preference, "measure": watch, "loop_class": PreferenceLoop}
+
+
+def with_reference(loop: Any) -> Any:
+    """The loop, when its rows have a reference."""
+    from types import SimpleNamespace
+
+    from trainer.references import add_reference
+
+    resumed = loop.checkpoints.newest_good() is not None
+    held = {"model": loop.model, "tokenizer": loop.tokenizer, "rows": loop.rows, "eval_rows": loop.eval_rows}
+    parts: Any = SimpleNamespace(**held, resumed=resumed)
+    assert add_reference(loop.config, loop.session, parts, loop.device)
+    return loop
+
+
+@pytest.fixture
+def prefer(make_loop: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Makes a loop of preference optimisation with its reference."""
+
+    def make(name: str = "task", *, data: Any, held_out: Any = None, **values: Any) -> Any:
+        return with_reference(make_loop(name, data, held_out, **preference(tmp_path, **values)))
 
     return make
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import random_rows, small_loop
+from conftest import preference, random_pairs, random_rows, small_loop, with_reference
 
 from trainer.devices import pick_device
 from trainer.ranks import Ranks
@@ -20,9 +20,13 @@ def main(folder: Path, runs: list[tuple[str, int, dict[str, Any]]]) -> None:
     ranks = Ranks.from_environment()
     ranks.join(pick_device(runs[0][2].get("device", "cpu"), ranks))
     for name, stop_after, values in runs:
-        rows = values.pop("rows", 40)
-        loop = small_loop(folder, name, random_rows(rows), random_rows(10, seed=1), **values)
+        rows, pairs = values.pop("rows", 40), values.get("type_name") == "dpo"
+        make: Any = random_pairs if pairs else random_rows
+        more = preference(folder, **values) if pairs else values
+        loop = small_loop(folder, name, make(rows), make(10, seed=1), **more)
         loop.session.ranks = loop.ranks = ranks
+        if pairs:
+            with_reference(loop)
         run(loop, stop_after)
     ranks.leave()
 

@@ -46,7 +46,7 @@ def chats(folder: Path, count: int) -> Path:
 
 @pytest.mark.parametrize("name", TRAINING_TYPES)
 def test_every_training_type_has_a_format(tmp_path: Path, name: str) -> None:
-    assert settings(tmp_path, name).data_format == {"pretrain": "pretrain"}.get(name, "sft")
+    assert settings(tmp_path, name).data_format == {"pretrain": "pretrain", "dpo": "dpo"}.get(name, "sft")
 
 
 def test_pretraining_rows_are_those_of_minimind(minimind: Path, tmp_path: Path) -> None:

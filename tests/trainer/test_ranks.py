@@ -19,6 +19,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "padded": STEPS | {"packing": False},
     "accumulated": {"epochs": 5, "batch_size": 3, "accumulation_steps": 2, "rows": 37},  # a last batch of one row
     "mixture": STEPS | {"use_moe": True, "num_experts": 2, "learning_rate": 1e-3},
+    "pairs": {"type_name": "dpo", "epochs": 2, "batch_size": 3, "rows": 37},
     "sharded": STEPS | {"parallel": "fsdp"},
     "sharded_again": {"epochs": 5, "batch_size": 3, "accumulation_steps": 2, "rows": 37, "parallel": "fsdp"},
 }
@@ -34,10 +35,21 @@ def two(tmp_path_factory: pytest.TempPathFactory, together: Make) -> Path:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_train_as_one(
-    two: Path, make_loop: Make, make_rows: Make, series_of: Series, tmp_path: Path, name: str
+    two: Path,
+    make_loop: Make,
+    make_rows: Make,
+    prefer: Make,
+    make_pairs: Make,
+    series_of: Series,
+    tmp_path: Path,
+    name: str,
 ) -> None:
     values = dict(RUNS[name])
-    make_loop(name, make_rows(values.pop("rows", 40)), make_rows(10, seed=1), **values).run()
+    rows = values.pop("rows", 40)
+    if values.get("type_name") == "dpo":
+        prefer(name, data=make_pairs(rows), held_out=make_pairs(10, seed=1), **values).run()
+    else:
+        make_loop(name, make_rows(rows), make_rows(10, seed=1), **values).run()
     close = {"mixture": 1e-2}.get(name, 1e-4)  # its balancing loss is that of each process's rows
     for key in (Metric.LOSS, Metric.LOSS_MIN, Metric.GRAD_NORM, Metric.LEARNING_RATE, Metric.TOKENS, Metric.EVAL_LOSS):
         one, both = series_of(tmp_path / name, key), series_of(two / name, key)
