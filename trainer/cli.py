@@ -20,7 +20,7 @@ from trainer.errors import BusyError, Problem, SettingsError, TrainerError
 from trainer.failures import explain
 from trainer.fields import ConfigField, config_fields
 from trainer.launcher import Failure, Launcher, check_count, follow_launcher, give_up
-from trainer.names import Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
+from trainer.names import BAD_INPUT, Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
 from trainer.presets import PRESETS
 from trainer.ranks import Ranks
 from trainer.session import Session, lock_of, new_task_dir, write_json
@@ -143,8 +143,7 @@ def _failed(session: Session, message: str, hint: str, error_class: ErrorClass, 
         give_up(session.task_dir, session.ranks.rank, Failure.now(message, hint, error_class, details))
     log.error("%s", details)
     session.end(Outcome.FAILED, message, hint, error_class)
-    user = error_class in (ErrorClass.SETTINGS, ErrorClass.DATA, ErrorClass.BASE)
-    return ExitCode.BAD_INPUT if user else ExitCode.FAILED, RunStatus.FAILED
+    return ExitCode.BAD_INPUT if error_class in BAD_INPUT else ExitCode.FAILED, RunStatus.FAILED
 
 
 def _read_settings(argv: list[str], home: Path) -> tuple[TrainConfig, argparse.Namespace]:

@@ -64,6 +64,12 @@ class DataError(TrainerError):
     error_class = ErrorClass.DATA
 
 
+class DataChangedError(DataError):
+    """A data file is not what it was when the checkpoint was saved."""
+
+    error_class = ErrorClass.DATA_CHANGED
+
+
 class BaseModelError(TrainerError):
     """Base weights that are missing, damaged, or do not fit the settings."""
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from trainer.configs import TrainConfig
 from trainer.errors import Problem, SettingsError
-from trainer.names import Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
+from trainer.names import BAD_INPUT, Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
 from trainer.problems import cores, more_than_cores
 from trainer.session import Session, write_json
 from trainer.spool import read_records
@@ -162,8 +162,7 @@ class Launcher:
         session.end(Outcome.FAILED, failure.message, failure.hint, failure.error_class)
         for rank in range(self._count):
             _failure_file(session.task_dir, rank).unlink(missing_ok=True)
-        user = failure.error_class in (ErrorClass.SETTINGS, ErrorClass.DATA, ErrorClass.BASE)
-        return ExitCode.BAD_INPUT if user else ExitCode.FAILED, RunStatus.FAILED
+        return ExitCode.BAD_INPUT if failure.error_class in BAD_INPUT else ExitCode.FAILED, RunStatus.FAILED
 
 
 def check_count(config: TrainConfig) -> None:

@@ -107,6 +107,8 @@ class ErrorClass(StrEnum):
     """Settings that cannot work. Never retried."""
     DATA = "data"
     """A data file that is missing, broken or unusable. Never retried."""
+    DATA_CHANGED = "data_changed"
+    """The data is not what it was at the checkpoint. Resumed only when a person says so."""
     BASE = "base"
     """Base weights that are missing or do not fit. Never retried."""
     REWARD = "reward"
@@ -121,6 +123,10 @@ class ErrorClass(StrEnum):
     """One of several processes was killed from outside. Tried again, as when the only one is."""
     INTERNAL = "internal"
     """An exception that we did not foresee."""
+
+
+BAD_INPUT = (ErrorClass.SETTINGS, ErrorClass.DATA, ErrorClass.DATA_CHANGED, ErrorClass.BASE)
+"""Failures that a person's settings or data caused: exit code 2."""
 
 
 class ExitCode:

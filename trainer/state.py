@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer.checkpoints import STATE_DIR
-from trainer.errors import BaseModelError, DataError
+from trainer.data import DataReport
+from trainer.errors import BaseModelError, DataChangedError
 from trainer.session import Best, write_json
 from trainer.shards import move_shards
 
@@ -41,7 +42,7 @@ def save_state(loop: "Loop", collected: dict[str, Any], folder: Path) -> None:
         "step": loop.step,
         "tokens_seen": loop.tokens_seen,
         "last_loss": loop.last_loss,
-        "dataset_sha256": loop.rows.report.sha256,
+        **{name: report.sha256 for name, report in _data(loop).items()},
         "plan": _plan(loop),
         "best": {"name": best.name, "value": best.value, "step": best.step},
         "config": loop.config.model_dump(),
@@ -53,11 +54,11 @@ def load_state(loop: "Loop", folder: Path) -> None:
     """Put a loop where the checkpoint was.
 
     Raises:
-        DataError: the data file has changed since, and nobody wants to go on all the same.
+        DataChangedError: a data file has changed since, and nobody wants to go on all the same.
         BaseModelError: the checkpoint belongs to other settings.
     """
     content = json.loads((folder / STATE_DIR / "state.json").read_text(encoding="utf-8"))
-    _check_same(loop, content, folder)
+    same = _check_same(loop, content, folder)
     loop.parallel.load(loop.files, folder)
     # weights_only: a checkpoint is data, never code
     saved: dict[str, Any] = torch.load(folder / STATE_DIR / "optimizer.pt", map_location="cpu", weights_only=True)
@@ -68,7 +69,8 @@ def load_state(loop: "Loop", folder: Path) -> None:
     _set_random(loop, saved["random"], content["step"])
     loop.step = loop.session.step = content["step"]
     loop.tokens_seen, loop.last_loss = content["tokens_seen"], content["last_loss"]
-    loop.session.best = Best(**content["best"])
+    # losses on other data do not compare, so the best one is looked for anew
+    loop.session.best = Best(**content["best"]) if same else Best()
 
 
 def _set_random(loop: "Loop", saved: list[dict[str, torch.Tensor]], step: int) -> None:
@@ -86,18 +88,36 @@ def _plan(loop: "Loop") -> dict[str, Any]:
     return {"rows": loop.plan.rows, "batch_size": loop.plan.batch_size, "accumulation": loop.plan.accumulation}
 
 
-def _check_same(loop: "Loop", content: dict[str, Any], folder: Path) -> None:
-    was, now = content["dataset_sha256"], loop.rows.report.sha256
-    plan, same = _plan(loop), content["plan"]
-    if was != now:
-        text = f"{loop.rows.report.path} has changed since {folder.name} (SHA-256 {was[:12]}… then, {now[:12]}… now)"
-        if not loop.session.force:
-            raise DataError(
-                f"{text}.",
-                "Put the old data back, start a new task from that checkpoint, or resume it with --force, which goes "
-                "on at the same step in the new data.",
-            )
-        loop.session.event("data_changed", f"{text}; going on with the new data, as was asked for.")
+def _data(loop: "Loop") -> dict[str, DataReport]:
+    """The data files of a training, by the name that their SHA-256 has in the state."""
+    files = {"dataset_sha256": loop.rows.report}
+    if loop.config.eval_data_path and loop.eval_rows is not None:
+        files["eval_dataset_sha256"] = loop.eval_rows.report
+    return files
+
+
+def _changed(loop: "Loop", content: dict[str, Any], folder: Path) -> str:
+    """Which data files are others than at the checkpoint, in words; "" if none."""
+    found = []
+    for name, report in _data(loop).items():
+        was, now = content.get(name) or report.sha256, report.sha256  # an older checkpoint has no evaluation file noted
+        if was != now:
+            told = f"SHA-256 {was[:12]}… then, {now[:12]}… now"
+            found.append(f"{report.path} has changed since {folder.name} ({told})")
+    return "; ".join(found)
+
+
+def _check_same(loop: "Loop", content: dict[str, Any], folder: Path) -> bool:
+    """Whether all data is the same; if not, a person wants to go on with it all the same."""
+    changed, plan, same = _changed(loop, content, folder), _plan(loop), content["plan"]
+    if changed and not loop.session.force:
+        raise DataChangedError(
+            f"{changed}.",
+            "Put the old data back, start a new task from that checkpoint, or resume it all the same (--force), which "
+            "goes on at the same step in the new data.",
+        )
+    if changed:
+        loop.session.event("data_changed", f"{changed}; going on with the new data, as was asked for.")
         same = same | {"rows": plan["rows"]}
     if same != plan:
         raise BaseModelError(
@@ -105,3 +125,4 @@ def _check_same(loop: "Loop", content: dict[str, Any], folder: Path) -> None:
             "its position in the data would be wrong.",
             "Resume with the same batch_size, accumulation_steps and max_seq_len, or start a new task from it.",
         )
+    return not changed

@@ -2,14 +2,15 @@
 (function () {
   "use strict";
   const { text, h, icon, api, toast, complain, ask } = mm;
-  const ICONS = { stop: "stop-circle", resume: "play-fill", retry: "arrow-repeat", clone: "copy", delete: "trash", restore: "arrow-counterclockwise" };
+  const ICONS = { stop: "stop-circle", resume: "play-fill", resume_anyway: "exclamation-triangle-fill", retry: "arrow-repeat", clone: "copy", delete: "trash", restore: "arrow-counterclockwise" };
 
-  function possible(task) {
+  // On a task's own page, which has the room to say why, a resume that was refused can be forced.
+  function possible(task, own) {
     if (task.deleted_at) { return ["restore"]; }
     switch (task.state) {
       case "QUEUED": case "STARTING": case "RUNNING": return ["stop"];
       case "FINISHED": return ["retry", "delete"];
-      case "FAILED": case "STOPPED": return ["resume", "retry", "delete"];
+      case "FAILED": case "STOPPED": return ["resume", ...(own && task.error_class === "data_changed" ? ["resume_anyway"] : []), "retry", "delete"];
       default: return [];
     }
   }
@@ -17,6 +18,9 @@
   async function confirmed(name, task) {
     if (name === "stop") {
       return ask(text("stop_title", { name: task.name }), text(task.state === "QUEUED" ? "stop_queued_text" : "stop_text"), text("stop"), true);
+    }
+    if (name === "resume_anyway") {
+      return ask(text("resume_anyway_title", { name: task.name }), text("resume_anyway_text"), text("resume_anyway"), true);
     }
     return name !== "delete" || ask(text("delete_title", { name: task.name }), text("delete_text"), text("delete"), true);
   }
@@ -32,8 +36,8 @@
     try {
       const path = `/api/tasks/${encodeURIComponent(task.id)}`;
       if (element && !element.dataset.key) { element.dataset.key = newKey(); }
-      const query = name === "retry" && element ? `?key=${element.dataset.key}` : "";
-      const result = name === "delete" ? await api(path, { method: "DELETE" }) : await api(`${path}/${name}${query}`, { method: "POST" });
+      const call = name === "retry" && element ? `retry?key=${element.dataset.key}` : name === "resume_anyway" ? "resume?force=true" : name;
+      const result = name === "delete" ? await api(path, { method: "DELETE" }) : await api(`${path}/${call}`, { method: "POST" });
       if (element) { delete element.dataset.key; }
       const undo = name === "delete" ? { label: text("undo"), action: () => act("restore", task, changed), seconds: 12 } : {};
       toast(text(`done_${name}`, { name: result.name || task.name }), undo);

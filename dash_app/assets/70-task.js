@@ -62,7 +62,7 @@
   function head(page, task, changed) {
     mm.pill(document.getElementById("task-state"), task.state);
     setText(document.getElementById("task-device"), task.device);
-    const names = mm.actions.possible(task);
+    const names = mm.actions.possible(task, true);
     if (String(names) !== page.actions) {
       page.actions = String(names);
       const place = document.getElementById("task-actions");

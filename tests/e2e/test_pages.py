@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,28 @@ def test_a_failed_task_says_why_and_html_stays_text(page: Page) -> None:
     page.locator("#tab-history").click()
     expect(page.locator("#task-history")).to_contain_text(HTML)
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_resume_that_changed_data_refused_can_be_forced_after_a_warning(page: Page, site: Site) -> None:
+    task, asked = site.platform.task("c4"), []
+    site.platform.all[task.id] = replace(task, error_class="data_changed")
+    resume = site.platform.resume
+
+    def recorded(id: str, force: bool = False) -> Any:  # noqa: A002
+        asked.append(force)
+        return resume(id, force)
+
+    site.platform.resume = recorded  # type: ignore[method-assign]
+    shown(page, "/tasks/c4")
+    expect(page.locator("#action-resume")).to_be_visible()
+    page.locator("#action-resume_anyway").click()
+    expect(page.locator("dialog")).to_contain_text("do not compare")
+    page.locator("#ask-cancel").click()
+    assert asked == []
+    page.locator("#action-resume_anyway").press("Enter")
+    page.locator("#ask-confirm").click()
+    expect(page.locator("#task-state")).to_have_text("Queued")
+    assert asked == [True]
 
 
 def test_from_one_task_to_another_nothing_stays_behind(page: Page, site: Site) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from trainer.checkpoints import Checkpoints
-from trainer.errors import BaseModelError, DataError, DivergedError
+from trainer.errors import BaseModelError, DataChangedError, DataError, DivergedError
 from trainer.names import Env, Metric, Outcome, TaskFile
 from trainer.optim import learning_rate
 
@@ -259,6 +259,30 @@ def test_changed_data_resumes_by_force(
     assert make_loop(data=more).run() is Outcome.FINISHED
     assert list(series("task")) == list(range(1, 31))  # the steps of the new data, from the sixth on
     assert "going on with the new data" in (tmp_path / "task" / "metrics.jsonl").read_text()
+
+
+def test_a_changed_evaluation_file_refuses_to_resume_and_its_best_begins_anew(
+    make_loop: Make, make_rows: Make, monkeypatch: pytest.MonkeyPatch, run_until: Callable[[Any, int], None]
+) -> None:
+    held_out, values = make_rows(8, seed=1), {"eval_data_path": "held.jsonl", "eval_interval": 2, "save_interval": 2}
+    run_until(make_loop(held_out=held_out, **values), 5)
+    again = make_loop(held_out=held_out, **values)
+    assert again._resume()
+    assert again.session.best.step in (2, 4)
+    with pytest.raises(DataChangedError, match="has changed"):
+        make_loop(held_out=held_out.changed(), **values).run()
+    monkeypatch.setenv(Env.FORCE, "1")
+    forced = make_loop(held_out=held_out.changed(), **values)
+    assert forced._resume()
+    assert forced.session.best.value is None
+
+
+def test_the_held_out_part_of_the_data_is_no_file_of_its_own(
+    make_loop: Make, make_rows: Make, run_until: Callable[[Any, int], None]
+) -> None:
+    held_out = make_rows(8, seed=1)
+    run_until(make_loop(held_out=held_out), 5)
+    assert make_loop(held_out=held_out.changed())._resume()
 
 
 def test_another_batch_size_refuses_to_resume(make_loop: Make, run_until: Callable[[Any, int], None]) -> None:
