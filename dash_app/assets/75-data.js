@@ -43,6 +43,14 @@
     query.set("max_seq_len", settings.max_seq_len);
     if (page.row > 1) { query.set("row", page.row); }
     history.replaceState(history.state, "", `${location.pathname}?${query}`);
+    trainAsSeen(page, settings);
+  }
+
+  // The form opens with the type and the length that were looked at; a type that does not read this data is none to train.
+  function trainAsSeen(page, settings) {
+    if (!settings.type || !page.element.dataset.fitting.split(" ").includes(settings.type)) { return; }
+    const query = new URLSearchParams({ type: settings.type, data: page.path, max_seq_len: settings.max_seq_len });
+    window.dash_clientside.set_props("data-train", { href: `/new?${query}` });
   }
 
   function look(page, again) {

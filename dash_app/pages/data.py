@@ -182,7 +182,9 @@ def _opened(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         ],
         id="data-opened",
         className="page page-data",
-        **attributes(data_title=dataset.name, data_path=dataset.path),
+        **attributes(
+            data_title=dataset.name, data_path=dataset.path, data_fitting=" ".join(_fitting(platform, dataset.format))
+        ),
     )
 
 

@@ -1,5 +1,5 @@
 """The page where a training is set up: `/new`, `/new?clone=<task>`, `/new?type=sft&base=models:/name/1`,
-`/new?data=dataset/my.jsonl`."""
+`/new?data=dataset/my.jsonl&max_seq_len=512`."""
 
 import uuid
 from collections.abc import Callable
@@ -40,6 +40,8 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         values["data_path"] = query["data"]
     if query.get("tokenizer"):
         values["tokenizer_path"] = query["tokenizer"]
+    if query.get("max_seq_len"):
+        values["max_seq_len"] = query["max_seq_len"]
     extras = {
         "data_path": html.Div(pickers.datasets(platform, types[chosen].data_format, t), id="pick-data_path"),
         **{

@@ -72,9 +72,10 @@ def test_train_on_this_opens_the_form_with_the_data(platform: FakePlatform) -> N
     opened = by_id(page(platform, {"path": "dataset/samples/sft.jsonl"}))
     query = {key: values[0] for key, values in parse_qs(urlsplit(opened["data-train"].href).query).items()}
     assert query == {"type": "sft", "data": "dataset/samples/sft.jsonl"}
-    form = by_id(new_task.layout(platform, query, texts("en")))  # type: ignore[arg-type]
+    form = by_id(new_task.layout(platform, query | {"max_seq_len": "64"}, texts("en")))  # type: ignore[arg-type]
     assert form["field-data_path"].value == "dataset/samples/sft.jsonl"
     assert form["task-type"].value == "sft"
+    assert form["field-max_seq_len"].value == "64"
 
 
 def test_weights_with_a_tokenizer_of_their_own_fill_in_both(platform: FakePlatform) -> None:
