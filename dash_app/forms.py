@@ -13,13 +13,14 @@ from dash import html
 
 from dash_app.components import card, icon
 from dash_app.formats import setting
+from dash_app.reward_form import text_of
 from dash_app.texts import Texts
 
 if TYPE_CHECKING:
     from minimind_platform import ConfigField, TrainingType
 
-GROUPS = ("data", "model", "training", "runtime", "output")
-WIDE_KINDS = frozenset({"dataset", "weight"})
+GROUPS = ("data", "model", "rollout", "rewards", "training", "runtime", "output")
+WIDE_KINDS = frozenset({"dataset", "weight", "rewards"})
 INPUT_MODES: dict[str, Any] = {"int": "numeric", "float": "decimal"}
 INTO_CONFIG_ONLY = frozenset({"save_dir"})
 """The platform decides where a task's files go, so nobody is asked."""
@@ -47,7 +48,7 @@ def form_value(field: "ConfigField", value: Any) -> Any:
     """A setting as its input holds it."""
     if field.kind == "bool":
         return bool(value)
-    return setting(value)
+    return text_of(value) if field.kind == "rewards" else setting(value)
 
 
 def default_values(types: Types, type_name: str) -> dict[str, Any]:
@@ -96,8 +97,14 @@ def groups(
                 if f.name in shown
             )
             body.append(_fold(group, folded, advanced_counts(types, chosen)[group], changed, t))
-        cards.append(card(t(f"group.{group}"), body, hint=t(f"group.{group}.hint"), id=f"group-{group}"))
+        none = group not in shown_groups(types, chosen)
+        cards.append(card(t(f"group.{group}"), body, hint=t(f"group.{group}.hint"), id=f"group-{group}", hidden=none))
     return cards
+
+
+def shown_groups(types: Types, chosen: str) -> set[str]:
+    """The cards that a type has settings in."""
+    return {field.group for field in type_fields(types, chosen).values()}
 
 
 def advanced_counts(types: Types, chosen: str) -> dict[str, int]:
@@ -122,10 +129,10 @@ def _entry(field: "ConfigField", shown: bool, value: Any, devices: list[str], ex
     return html.Div(
         [
             label,
-            _input(field, value, devices),
+            *(extra if field.kind == "rewards" else [_input(field, value, devices)]),
             html.Div(id=f"error-{name}", className="field-error"),
             html.Div(help_text, id=f"help-{name}", className="field-help"),
-            extra,
+            None if field.kind == "rewards" else extra,
         ],
         id=f"entry-{name}",
         className=f"field field-{field.kind}" + (" field-wide" if field.kind in WIDE_KINDS else ""),

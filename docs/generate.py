@@ -10,11 +10,19 @@ from pathlib import Path
 
 from minimind_platform.settings import Settings
 from trainer.configs import TRAINING_TYPES, TrainConfig
-from trainer.fields import ConfigField, config_fields
+from trainer.fields import ConfigField, config_fields, reward_kinds, told
 from trainer.presets import PRESETS
 
 TARGET = Path(__file__).with_name("configuration.md")
-_GROUPS = {"data": "Data", "model": "Model", "training": "Training", "runtime": "Runtime", "output": "Output"}
+_GROUPS = {
+    "data": "Data",
+    "model": "Model",
+    "rollout": "Answers",
+    "rewards": "Rewards",
+    "training": "Training",
+    "runtime": "Runtime",
+    "output": "Output",
+}
 _INTRO = """\
 # Configuration
 
@@ -30,6 +38,7 @@ def configuration() -> str:
     """The text of docs/configuration.md."""
     parts = [_INTRO, _platform(), _presets()]
     parts += [_training_type(cls) for cls in TRAINING_TYPES.values()]
+    parts.append(_rewards())
     return "\n".join(parts)
 
 
@@ -63,14 +72,34 @@ def _training_type(cls: type[TrainConfig]) -> str:
     lines = [f"## {cls.title} (`{cls.type}`)", "", " ".join((cls.__doc__ or "").split()), ""]
     fields = config_fields(cls)
     for group, title in _GROUPS.items():
-        lines += [f"### {title}", "", "| setting | default | values | meaning |", "|---|---|---|---|"]
-        lines += [_row(field) for field in fields if field.group == group]
-        lines.append("")
+        rows = [_row(field) for field in fields if field.group == group]
+        if rows:
+            lines += [f"### {title}", "", "| setting | default | values | meaning |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
 
 
+def _rewards() -> str:
+    lines = ["## Rewards", "", "What `rewards` can hold, in a JSON list:", "", "```"]
+    lines += ['--rewards \'[{"kind": "answer"}, {"kind": "length", "max_chars": 400, "weight": 0.5}]\'', "```", ""]
+    lines += ["| kind | score |", "|---|---|"]
+    kinds = reward_kinds()
+    lines += [f"| `{kind.kind}` | {kind.help} |" for kind in kinds.values()]
+    lines += ["", "| option | of | default | values | meaning |", "|---|---|---|---|---|"]
+    for name in dict.fromkeys(field.name for kind in kinds.values() for field in kind.fields):
+        having = {kind.kind: field for kind in kinds.values() for field in kind.fields if field.name == name}
+        alike: dict[ConfigField, list[str]] = {}
+        for kind, field in having.items():
+            alike.setdefault(field, []).append(kind)
+        for field, names in alike.items():
+            of = "all" if len(names) == len(kinds) else ", ".join(names)
+            default = "required" if field.required else _shown(field.default)
+            values = field.range_text or field.kind
+            lines.append(f"| `{name}` | {of} | {default} | {values} | {field.help} |")
+    return "\n".join([*lines, ""])
+
+
 def _row(field: ConfigField) -> str:
-    default = "required" if field.required else _shown(field.default)
+    default = "required" if field.required else _shown(told(field, field.default))
     values = field.range_text or field.kind
     return f"| `{field.name}` | {default} | {values} | {field.help} |".replace("|{", "\\|{")
 

@@ -18,7 +18,7 @@ from trainer.base_sizes import base_sizes
 from trainer.configs import TRAINING_TYPES, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import BusyError, Problem, SettingsError, TrainerError
 from trainer.failures import explain
-from trainer.fields import ConfigField, config_fields
+from trainer.fields import ConfigField, config_fields, told
 from trainer.launcher import Failure, Launcher, check_count, follow_launcher, give_up
 from trainer.names import BAD_INPUT, Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
 from trainer.presets import PRESETS
@@ -42,7 +42,7 @@ def add_fields(parser: argparse.ArgumentParser, fields: list[ConfigField]) -> No
         groups[field.group] = group
         known = (field.name, *field.aliases)
         names = dict.fromkeys(f"--{spelling}" for name in known for spelling in (name, name.replace("_", "-")))
-        default = "required" if field.required else f"default {field.default!r}"
+        default = "required" if field.required else f"default {told(field, field.default)!r}"
         text = " ".join(part for part in (field.help, f"[{field.range_text}]" if field.range_text else "") if part)
         group.add_argument(
             *names,

@@ -7,6 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from trainer.configs import Search, Setting, TrainConfig
+from trainer.reward_specs import REWARD_KINDS, Reward, rewards_in_words
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,9 @@ class ConfigField:
     """A setting as a person meets it."""
 
     name: str
-    kind: Literal["int", "float", "bool", "choice", "text", "dataset", "weight", "device"]
+    kind: Literal["int", "float", "bool", "choice", "text", "dataset", "weight", "device", "rewards"]
     default: Any
-    """None where the field is required."""
+    """None where the field is required; plain values, so that it is JSON."""
     required: bool
     help: str
     group: str
@@ -43,19 +44,60 @@ class ConfigField:
 
 def config_fields(cls: type[TrainConfig]) -> list[ConfigField]:
     """The fields of a config class, in the order of a form: those of a group together, as declared."""
-    order = ("data", "model", "training", "runtime", "output")
+    order = ("data", "model", "rollout", "rewards", "training", "runtime", "output")
     fields = [_field(cls, name, info) for name, info in cls.model_fields.items()]
     return sorted(fields, key=lambda f: order.index(f.group))
 
 
+@dataclass(frozen=True)
+class RewardKind:
+    """A kind of reward as a person meets it."""
+
+    kind: str
+    title: str
+    help: str
+    needs_gt: bool
+    """Whether the data must tell the right answers."""
+    fields: list[ConfigField]
+    """Its weight and name, which all kinds have, and its own options."""
+
+
+def reward_kinds() -> dict[str, RewardKind]:
+    """The kinds of rewards by name."""
+    return {kind: _reward_kind(kind, cls) for kind, cls in REWARD_KINDS.items()}
+
+
+def told(field: ConfigField, value: Any) -> Any:
+    """A value as a line of text can hold it: rewards in short, others as they are."""
+    return rewards_in_words(value) if field.kind == "rewards" else value
+
+
+def params_of(config: TrainConfig) -> dict[str, str]:
+    """All settings as the texts that MLflow keeps and compares."""
+    values = config.model_dump()
+    return {field.name: str(told(field, values[field.name])) for field in config_fields(type(config))}
+
+
+def _reward_kind(kind: str, cls: type[Reward]) -> RewardKind:
+    fields = [_described(name, info, Setting("rewards")) for name, info in cls.model_fields.items() if name != "kind"]
+    return RewardKind(kind, cls.title, " ".join((cls.__doc__ or "").split()), cls.needs_gt, fields)
+
+
 def _field(cls: type[TrainConfig], name: str, info: FieldInfo) -> ConfigField:
     setting = next(m for m in info.metadata if isinstance(m, Setting))
+    return _described(name, info, setting, tuple(alias for alias, meant in cls.aliases.items() if meant == name))
+
+
+def _described(name: str, info: FieldInfo, setting: Setting, aliases: tuple[str, ...] = ()) -> ConfigField:
     limits = {key: getattr(m, key) for m in info.metadata for key in ("ge", "gt", "le", "lt") if hasattr(m, key)}
     choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+    default = None if info.is_required() else info.default
+    if setting.kind == "rewards":
+        default = [reward.model_dump() for reward in info.default]
     return ConfigField(
         name=name,
         kind=setting.kind or _kind(info.annotation, bool(choices)),
-        default=None if info.is_required() else info.default,
+        default=default,
         required=info.is_required(),
         help=" ".join((info.description or "").split()),
         group=setting.group,
@@ -66,7 +108,7 @@ def _field(cls: type[TrainConfig], name: str, info: FieldInfo) -> ConfigField:
         exclusive_minimum="gt" in limits,
         exclusive_maximum="lt" in limits,
         search=next((m for m in info.metadata if isinstance(m, Search)), None),
-        aliases=tuple(alias for alias, meant in cls.aliases.items() if meant == name),
+        aliases=aliases,
     )
 
 

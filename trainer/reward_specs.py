@@ -37,9 +37,9 @@ class Reward(BaseModel):
 
     kind: str
     weight: Weight = 1.0
-    """What the score is multiplied by before all rewards are added up; negative for a penalty, 0 to only record it."""
+    """Multiplies the score; negative for a penalty, 0 to only record it."""
     name: Annotated[str, Field(pattern=NAME_PATTERN)] = ""
-    """Name of its curve, reward/{name}. Empty: the kind. Two rewards of one kind need different names."""
+    """Of its curve, reward/{name}. Empty: the kind. Needed where a kind is there twice."""
 
     @property
     def key(self) -> str:
@@ -78,7 +78,7 @@ class LengthReward(_Chars):
     title = "Length"
     kind: Literal["length"] = "length"
     weight: Weight = 0.5
-    """What the score is multiplied by before all rewards are added up; negative for a penalty, 0 to only record it."""
+    """Multiplies the score; negative for a penalty, 0 to only record it."""
     min_chars: Chars = 20
     """Fewest characters, white space around the text not counted."""
     max_chars: Chars = 800
@@ -118,7 +118,7 @@ class RegexReward(Reward):
     title = "Pattern"
     kind: Literal["regex"] = "regex"
     pattern: Annotated[str, Field(min_length=1, max_length=2000)]
-    """Regular expression in Python's notation, such as ^(yes|no)\\b."""
+    """Regular expression in Python's notation, such as ^yes\\b."""
 
     @model_validator(mode="after")
     def _check_pattern(self) -> "RegexReward":
@@ -234,33 +234,41 @@ def needs_gt(specs: Sequence[Reward]) -> bool:
     return any(spec.needs_gt for spec in specs)
 
 
-def rewards_in_words(specs: Sequence[Reward]) -> str:
-    """The list in short: `answer ×1, length ×0.5 (max_chars 400)`. Options are told where they are not the default."""
-    return ", ".join(_in_words(spec) for spec in specs)
+def rewards_in_words(rewards: Sequence[Reward | dict[str, Any]]) -> str:
+    """The list in short: `answer ×1, length ×0.5 (max_chars 400)`. Options are told where they are not the default.
+
+    Args:
+        rewards: as they are, or as a config file holds them; those are not checked again.
+    """
+    return ", ".join(_in_words(r.model_dump() if isinstance(r, Reward) else r) for r in rewards)
 
 
-def _in_words(spec: Reward) -> str:
-    fields = {name: info for name, info in type(spec).model_fields.items() if name not in ("kind", "weight", "name")}
+def _in_words(values: dict[str, Any]) -> str:
+    kind = str(values.get("kind", ""))
+    fields = REWARD_KINDS[kind].model_fields if kind in REWARD_KINDS else {}
     own = [
-        f"{name} {getattr(spec, name)}"
-        for name, info in fields.items()
-        if info.is_required() or getattr(spec, name) != info.default
+        f"{name} {value}"
+        for name, value in values.items()
+        if name not in ("kind", "weight", "name") and not (name in fields and fields[name].default == value)
     ]
-    own = [spec.kind, *own] if spec.key != spec.kind else own
-    return f"{spec.key} ×{spec.weight:g}" + (f" ({', '.join(own)})" if own else "")
+    key = values.get("name") or kind
+    own = [kind, *own] if key != kind else own
+    weight = values.get("weight", fields["weight"].default if fields else 1)
+    return f"{key} ×{float(weight):g}" + (f" ({', '.join(own)})" if own else "")
 
 
 def _name_problems(specs: Sequence[Reward]) -> list[Problem]:
     problems, counts = [], Counter(spec.key for spec in specs)
     seen: set[str] = set()
     for number, spec in enumerate(specs, 1):
-        values = {"number": number, "kind": spec.kind, "option": "name", "value": spec.key}
         if spec.key in TAKEN_NAMES:
-            text = f"Reward {number} ({spec.kind}): the name {spec.key!r} is taken. Give it another name."
-            problems.append(Problem(FIELD, "reward_name_taken", text, values))
+            text = f"The name {spec.key!r} is taken. Give it another one."
+            problem = Problem("name", "reward_name_taken", text, {"value": spec.key})
+            problems.append(in_reward(number - 1, spec.kind, problem))
         elif counts[spec.key] > 1 and spec.key in seen:
-            text = f"Reward {number} ({spec.kind}): another one has the name {spec.key!r}. Give one of them a name."
-            problems.append(Problem(FIELD, "reward_name_twice", text, values))
+            text = f"Another reward has the name {spec.key!r} too. Give one of them a name."
+            problem = Problem("name", "reward_name_twice", text, {"value": spec.key})
+            problems.append(in_reward(number - 1, spec.kind, problem))
         seen.add(spec.key)
     return problems
 
@@ -268,26 +276,31 @@ def _name_problems(specs: Sequence[Reward]) -> list[Problem]:
 def _problem(item: Any, given: Sequence[Any]) -> Problem:
     """What pydantic says about one reward of the list."""
     index = item["loc"][0]
-    number, kind = index + 1, _kind_of(given[index])
+    kind = _kind_of(given[index])
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        text = f"Reward {number}: there is no kind {kind!r}. Choose one of {', '.join(REWARD_KINDS)}."
-        return Problem(FIELD, "reward_kind", text, {"number": number, "kind": kind, "kinds": ", ".join(REWARD_KINDS)})
+        text = f"Reward {index + 1}: there is no kind {kind!r}. Choose one of {', '.join(REWARD_KINDS)}."
+        return Problem(
+            FIELD, "reward_kind", text, {"number": index + 1, "kind": kind, "kinds": ", ".join(REWARD_KINDS)}
+        )
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, FieldError):
-        why = cause.problem
-        option, code, message, details = why.field, why.code, why.message, why.values
-    else:
-        option, code, details = str(item["loc"][-1]), item["type"], dict(item.get("ctx", {}))
-        message = "Required, but empty." if code in ("missing", "string_too_short") else f"{item['msg']}."
-        if code == "extra_forbidden":
-            message = f"There is no such option. It has {', '.join(REWARD_KINDS[kind].model_fields)}."
-        if code != "missing":
-            details["value"] = item["input"]
-            message = (
-                message if code in ("extra_forbidden", "string_too_short") else f"{item['msg']}, got {item['input']!r}."
-            )
-    values = details | {"number": number, "kind": kind, "option": option, "cause": code, "message": message}
-    return Problem(FIELD, "reward_option", f"Reward {number} ({kind}), {option}: {message}", values)
+        return in_reward(index, kind, cause.problem)
+    option, code, values = str(item["loc"][-1]), item["type"], {**item.get("ctx", {}), "value": item["input"]}
+    message = f"{item['msg']}, got {item['input']!r}."
+    if code in ("missing", "string_too_short"):
+        message = "Required, but empty."
+    if code == "extra_forbidden":
+        message = f"There is no such option. It has {', '.join(REWARD_KINDS[kind].model_fields)}."
+    return in_reward(index, kind, Problem(option, code, message, values if code != "missing" else {}))
+
+
+def in_reward(index: int, kind: str, problem: Problem) -> Problem:
+    """What is wrong with an option of a reward, as a problem of the field."""
+    text = f"Reward {index + 1} ({kind}), {problem.field}: {problem.message}"
+    place = {"number": index + 1, "kind": kind, "option": problem.field}
+    return Problem(
+        FIELD, "reward_option", text, problem.values | place | {"cause": problem.code, "message": problem.message}
+    )
 
 
 def _kind_of(given: Any) -> str:

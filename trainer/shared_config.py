@@ -15,10 +15,10 @@ from trainer.errors import FieldError
 class Setting:
     """Where a field belongs in a form."""
 
-    group: Literal["data", "model", "training", "runtime", "output"]
+    group: Literal["data", "model", "rollout", "rewards", "training", "runtime", "output"]
     advanced: bool = False
-    kind: Literal["", "dataset", "weight", "device"] = ""
-    """What is picked from: a data file, base weights, a device; "" for a plain value."""
+    kind: Literal["", "dataset", "weight", "device", "rewards"] = ""
+    """What is picked from: a data file, base weights, a device, rewards; "" for a plain value."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.configs import TrainConfig
+from trainer.fields import params_of
 from trainer.names import Env, RunStatus, Tag
 
 log = logging.getLogger("trainer")
@@ -100,7 +101,7 @@ def open_run(config: TrainConfig, project: str = "minimind") -> str | None:
         experiment_id = experiment.experiment_id if experiment else client.create_experiment(project)
         tags: dict[str, Any] = {Tag.KIND: "train", Tag.TYPE: config.type}
         run = client.create_run(experiment_id, run_name=f"{config.type}-{config.hidden_size}d", tags=tags)
-        params = [Param(name, str(value)) for name, value in config.model_dump().items()]
+        params = [Param(name, text) for name, text in params_of(config).items()]
         client.log_batch(run.info.run_id, params=params)
     except Exception as error:  # by hand, a missing server must not stop the training
         log.warning("No tracking: %s does not answer (%s).", os.environ[Env.TRACKING_URI], _short(error))

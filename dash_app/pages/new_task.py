@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
 
-from dash_app import formats, forms, pickers
+from dash_app import formats, forms, pickers, reward_form
 from dash_app.components import attributes, card, icon, notice, page_head
 from dash_app.texts import Texts
 from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
@@ -50,6 +50,11 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
             if field.kind == "weight"
         },
         "group-model": _presets(platform, _preset_of(platform, chosen, values), t),
+        **{
+            name: reward_form.composer(field, str(values.get(name, "")), platform.reward_kinds(), t)
+            for name, field in forms.union_fields(types).items()
+            if field.kind == "rewards"
+        },
     }
     cloned = notice("copy", t("new.cloned", name=parent.name), kind="info") if parent else None
     cards = forms.groups(types, chosen, values, platform.devices(), extras, t)
@@ -81,6 +86,9 @@ def add_callbacks(ui: Dash, platform: "Platform", texts: Callable[[], Texts]) ->
     ]
     inputs += [Input(f"field-{name}", "value") for name in names]
     ui.clientside_callback(ClientsideFunction("minimind", "formChanged"), *inputs)
+    for name, field in forms.union_fields(platform.training_types()).items():
+        if field.kind == "rewards":
+            ui.clientside_callback(ClientsideFunction("minimind", "rewardsChanged"), Input(f"field-{name}", "value"))
     ui.clientside_callback(
         ClientsideFunction("minimind", "formSubmitted"), Input("submit-task", "n_clicks"), prevent_initial_call=True
     )
@@ -111,6 +119,8 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
         shown = forms.type_fields(types, chosen)
         for name in forms.union_fields(types):
             updates[f"entry-{name}"] = {"hidden": name not in shown}
+        for group in forms.GROUPS:
+            updates[f"group-{group}"] = {"hidden": group not in forms.shown_groups(types, chosen)}
         for group, count in forms.advanced_counts(types, chosen).items():
             updates[f"count-{group}"] = {"children": t("group.advanced_count", count=count)}
         updates["pick-data_path"] = {"children": pickers.datasets(platform, types[chosen].data_format, t)}
@@ -200,10 +210,14 @@ def _preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str
 
 
 def _shown_problems(platform: "Platform", chosen: str, problems: list["Problem"], t: Texts) -> Updates:
-    by_field: dict[str, str] = {}
+    by_field: dict[str, Any] = {}
     for problem in problems:
         by_field.setdefault(problem.field, t.problem(problem))
-    shown = [*forms.type_fields(platform.training_types(), chosen), "name"]
+    fields = forms.type_fields(platform.training_types(), chosen)
+    for name in by_field:
+        if name in fields and fields[name].kind == "rewards":
+            by_field[name] = reward_form.problem_lines([p for p in problems if p.field == name], t)
+    shown = [*fields, "name"]
     return {f"error-{name}": {"children": by_field.get(name)} for name in shown}
 
 
@@ -213,7 +227,7 @@ def _summary(problems: list["Problem"], t: Texts) -> html.Div:
     lines = []
     order = list(t.labels)  # as in the form
     for problem in sorted(problems, key=lambda p: order.index(p.field) if p.field in order else -1):
-        target = "task-name" if problem.field == "name" else f"field-{problem.field}"
+        target = "task-name" if problem.field == "name" else reward_form.target_of(problem)
         text = t.problem(problem)
         label = html.A(t.label(problem.field), href=f"#{target}", className="jump") if problem.field else None
         lines.append(html.Li([label, ": " if label else "", text]))

@@ -13,10 +13,11 @@ from dash_app.forms import INTO_CONFIG_ONLY
 from dash_app.pages import samples
 from dash_app.pages.models import table, version_columns, version_row
 from dash_app.texts import Texts
+from minimind_platform import rewards_in_words
 from minimind_platform.errors import PlatformError, TrackingUnavailableError
 
 if TYPE_CHECKING:
-    from minimind_platform import Platform, Task
+    from minimind_platform import ConfigField, Platform, Task
 
 TABS = ("overview", "samples", "settings", "checkpoints", "history")
 TILES = ("step", "loss", "learning_rate", "speed", "time_left")
@@ -226,13 +227,18 @@ def _chart(key: str, t: Texts, tool: Any = None) -> html.Section:
     )
 
 
+def _in_words(field: "ConfigField", value: Any) -> str:
+    """A setting in a line; rewards in short."""
+    return rewards_in_words(value or ()) if field.kind == "rewards" else formats.setting(value)
+
+
 def _settings(platform: "Platform", task: "Task", t: Texts) -> html.Section:
     """All settings by group; those that differ from the default are marked."""
     kind = platform.training_types().get(task.type)
     fields = [field for field in kind.fields if field.name not in INTO_CONFIG_ONLY] if kind else []
     rows, changed = [], 0
     for field in fields:
-        value, default = formats.setting(task.config.get(field.name)), formats.setting(field.default)
+        value, default = (_in_words(field, given) for given in (task.config.get(field.name), field.default))
         differs = value != default
         changed += differs
         rows.append(

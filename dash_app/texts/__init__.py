@@ -8,12 +8,13 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from dash_app.texts import en, en_fields, zh, zh_fields
+from dash_app.texts import en, en_fields, en_rewards, zh, zh_fields, zh_rewards
 
 if TYPE_CHECKING:
-    from minimind_platform import ConfigField, Problem
+    from minimind_platform import ConfigField, Problem, RewardKind
 
 LANGUAGES = {"en": (en, en_fields), "zh": (zh, zh_fields)}
+REWARDS = {"en": en_rewards, "zh": zh_rewards}
 DEFAULT_LANGUAGE = "en"
 
 
@@ -22,6 +23,7 @@ class Texts:
 
     def __init__(self, language: str) -> None:
         pages, fields = LANGUAGES[language]
+        rewards = REWARDS[language]
         self.language = language
         self.html_lang: str = pages.HTML_LANG
         self.pages: dict[str, str] = pages.TEXTS
@@ -30,6 +32,9 @@ class Texts:
         self.labels: dict[str, str] = fields.LABELS
         self.helps: dict[str, str] = fields.HELP
         self.problems: dict[str, str] = fields.PROBLEMS
+        self.rewards: dict[str, tuple[str, str]] = rewards.KINDS
+        self.options: dict[str, str] = rewards.OPTIONS
+        self.option_helps: dict[str, str] = rewards.OPTION_HELP
 
     def __call__(self, key: str, **values: Any) -> str:
         text = self.pages[key]
@@ -49,16 +54,30 @@ class Texts:
         if pattern is None:
             return problem.message
         try:
-            return pattern.format(**problem.values, **self._inner(problem))
+            return pattern.format(**problem.values, inner=self.inner(problem))
         except (KeyError, IndexError):
             return problem.message
 
-    def _inner(self, problem: "Problem") -> dict[str, str]:
-        """Of a problem within a part of a field: what is wrong with the part."""
-        if "cause" not in problem.values:
-            return {}
-        pattern = self.problems.get(problem.values["cause"])
-        return {"inner": pattern.format(**problem.values) if pattern else problem.values["message"]}
+    def inner(self, problem: "Problem") -> str:
+        """Of a problem within a part of a field: what is wrong with the part; "" for other problems."""
+        pattern = self.problems.get(problem.values.get("cause", ""))
+        return pattern.format(**problem.values) if pattern else problem.values.get("message", "")
+
+    def reward(self, kind: "RewardKind") -> str:
+        """A kind of reward in a word or two."""
+        return self.rewards.get(kind.kind, (kind.title, ""))[0]
+
+    def reward_help(self, kind: "RewardKind") -> str:
+        """What a kind of reward scores. English is written beside the kind itself."""
+        return self.rewards.get(kind.kind, ("", kind.help))[1]
+
+    def option(self, name: str) -> str:
+        """An option of a reward in a word or two."""
+        return self.options.get(name, name)
+
+    def option_help(self, kind: str, field: "ConfigField") -> str:
+        """What an option of a reward means. English is written beside the option itself."""
+        return self.option_helps.get(f"{kind}.{field.name}", self.option_helps.get(field.name, field.help))
 
     def reason(self, sentence: str) -> str:
         """Why a task moved on, in this language where it knows the sentence."""

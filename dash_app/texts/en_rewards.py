@@ -34,4 +34,33 @@ TEXTS: dict[str, str] = {
     "js.samples_none_hint": "There are others with different rewards or steps.",
     "js.samples_none_here": "No match among the newer samples",
     "js.samples_none_here_hint": "Look on among the older ones below.",
+    "rewards.add": "Add a reward",
+    "rewards.as_text": "As text",
+    "js.reward_n": "Reward {n}",
+    "js.reward_kind": "What is rewarded",
+    "js.reward_remove": "Remove reward {n}",
+    "js.reward_removed": "“{title}” was removed.",
+    "js.reward_unreadable": "The text below is no list of rewards. Correct it to see the cards.",
+    "js.reward_none": "No rewards yet. Add one.",
+    "js.required": "required",
+    "group.rollout": "Answers",
+    "group.rollout.hint": "How the model writes what it is rewarded for.",
+    "group.rewards": "Rewards",
+    "group.rewards.hint": "What an answer is rewarded for. The weighted sum of all rewards counts.",
 }
+
+KINDS: dict[str, tuple[str, str]] = {}
+"""The kinds of rewards have their titles and their docstrings."""
+
+OPTIONS: dict[str, str] = {
+    "weight": "Weight",
+    "name": "Name",
+    "mode": "Comparison",
+    "min_chars": "Fewest characters",
+    "max_chars": "Most characters",
+    "pattern": "Pattern",
+    "path": "Model folder",
+    "function": "Function",
+}
+
+OPTION_HELP: dict[str, str] = {}

@@ -182,8 +182,8 @@ PROBLEMS: dict[str, str] = {
     "rewards_count": "须有 1 到 {most} 项奖励，现有 {count} 项。",
     "reward_kind": "第 {number} 项奖励：没有类型 {kind!r}。可选：{kinds}。",
     "reward_option": "第 {number} 项奖励（{kind}）的 {option}：{inner}",
-    "reward_name_taken": "第 {number} 项奖励（{kind}）：名称 {value!r} 已被占用，请换一个。",
-    "reward_name_twice": "第 {number} 项奖励（{kind}）：另一项也叫 {value!r}，请给其中一项起个名称。",
+    "reward_name_taken": "名称 {value!r} 已被占用，请换一个。",
+    "reward_name_twice": "另一项奖励也叫 {value!r}，请给其中一项起个名称。",
     "min_above_max": "最少字符数 {low} 大于最多字符数 {high}。",
     "bad_pattern": "{value!r} 不是正则表达式：{reason}。",
     "module_not_allowed": "不能调用模块 {module!r}：须由管理员在环境变量 {variable} 中列出"

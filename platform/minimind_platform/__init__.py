@@ -40,9 +40,10 @@ if TYPE_CHECKING:
         TrainingType,
         WeightFile,
     )
-    from trainer.fields import ConfigField
+    from trainer.fields import ConfigField, RewardKind
     from trainer.names import Alias, ErrorClass, Metric
     from trainer.presets import DEFAULT_PRESET, Preset, matching_preset
+    from trainer.reward_specs import rewards_in_words
 
 _HOMES = {
     "minimind_platform.samples": ("SampleQuery",),
@@ -74,9 +75,10 @@ _HOMES = {
         "TrackingUnavailableError",
         "TrainerError",
     ),
-    "trainer.fields": ("ConfigField",),
+    "trainer.fields": ("ConfigField", "RewardKind"),
     "trainer.names": ("Alias", "ErrorClass", "Metric"),
     "trainer.presets": ("DEFAULT_PRESET", "Preset", "matching_preset"),
+    "trainer.reward_specs": ("rewards_in_words",),
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -104,6 +106,7 @@ __all__ = [
     "Preset",
     "Problem",
     "Progress",
+    "RewardKind",
     "Sample",
     "SamplePage",
     "SampleQuery",
@@ -119,6 +122,7 @@ __all__ = [
     "TrainingType",
     "WeightFile",
     "matching_preset",
+    "rewards_in_words",
 ]
 
 

@@ -28,6 +28,7 @@ from trainer.base_sizes import base_sizes, size_problems
 from trainer.configs import DistillConfig, LoRAConfig, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import DataError
 from trainer.problems import more_than_cores
+from trainer.reward_specs import ModelReward, Reward, in_reward
 from trainer.rows import RowReader, detect_format
 from trainer.sizes import linear_layers, sizes_of_config
 
@@ -89,6 +90,8 @@ class Checks:
             given = checked.given
             checked.base = self._base(checked, "from_weight", given.hidden_size, given.use_moe, changes)
         self._check_teacher(checked, wrong, changes)
+        if "rewards" not in wrong:
+            self._check_rewards(checked, changes)
         _check_targets(checked, wrong)
         self._take_sizes(checked, set(values), changes)
         try:
@@ -180,6 +183,22 @@ class Checks:
         given, name = checked.given, "from_teacher_weight"
         if isinstance(given, DistillConfig) and name not in wrong:
             checked.teacher = self._base(checked, name, given.teacher_hidden_size, given.teacher_use_moe, changes)
+
+    def _check_rewards(self, checked: Checked, changes: dict[str, Any]) -> None:
+        """Reward models must be folders that may be read."""
+        rewards: list[Reward] = list(getattr(checked.given, "rewards", ()))
+        for index, reward in enumerate(rewards):
+            if not isinstance(reward, ModelReward):
+                continue
+            try:
+                folder = self._paths.folder(reward.path)
+                if not (folder / "config.json").is_file():
+                    raise NotFoundError(f"The folder {reward.path!r} has no config.json.")
+                rewards[index] = reward.model_copy(update={"path": str(folder)})
+            except PlatformError as error:
+                checked.problems.append(in_reward(index, reward.kind, _path_problem("path", reward.path, error)))
+        if rewards:
+            changes["rewards"] = rewards
 
     @staticmethod
     def _take_sizes(checked: Checked, named: set[str], changes: dict[str, Any]) -> None:

@@ -8,11 +8,13 @@ values = field_values(parser.parse_args(["--data-path", "dataset/sft.jsonl"]))
 import argparse
 from typing import Any
 
-from trainer.fields import ConfigField
+from trainer.fields import ConfigField, told
 
 GROUPS = {
     "data": "data",
     "model": "model",
+    "rollout": "answers",
+    "rewards": "rewards",
     "training": "training",
     "runtime": "device and speed",
     "output": "curves and checkpoints",
@@ -45,7 +47,7 @@ def _spellings(name: str) -> list[str]:
 
 
 def _help(field: ConfigField) -> str:
-    default = "required" if field.required else f"default: {_shown(field.default)}"
+    default = "required" if field.required else f"default: {_shown(told(field, field.default))}"
     return f"{field.help} [{', '.join(part for part in (field.range_text, default) if part)}]"
 
 

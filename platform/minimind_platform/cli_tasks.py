@@ -131,7 +131,7 @@ def show(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     for label, text in cli_text.facts(task):
         print(f"{label:<12} {text}")
     print("\nSettings")
-    print(cli_text.indented([[name, str(value)] for name, value in task.config.items()]))
+    print(cli_text.indented([[name, cli_text.setting(name, value)] for name, value in task.config.items()]))
     print("\nHistory")
     print(cli_text.indented([[tables.moment(e.at), e.after, e.reason] for e in events]))
     print("\nCheckpoints")

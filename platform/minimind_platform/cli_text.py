@@ -9,6 +9,7 @@ from typing import Any
 from minimind_platform import tables
 from minimind_platform.tasks import State, Task
 from minimind_platform.views import ModelVersion, Preflight
+from trainer.reward_specs import rewards_in_words
 
 SHORT = 8
 """Characters of an id that are shown."""
@@ -95,6 +96,11 @@ def model_row(version: ModelVersion) -> list[str]:
         tables.moment(version.created_at),
         " ".join(version.aliases),
     ]
+
+
+def setting(name: str, value: Any) -> str:
+    """A setting of a task in one line."""
+    return rewards_in_words(value) if name == "rewards" else str(value)
 
 
 def indented(rows: list[list[str]]) -> str:

@@ -51,7 +51,7 @@ from minimind_platform.views import (
 )
 from minimind_platform.weights import Weights
 from trainer.configs import TRAINING_TYPES
-from trainer.fields import config_fields
+from trainer.fields import RewardKind, config_fields, reward_kinds
 from trainer.names import TaskFile
 from trainer.presets import PRESETS, Preset
 
@@ -340,6 +340,10 @@ class Platform:
             about = (cls.__doc__ or "").strip()
             types[name] = TrainingType(name, cls.title, about, cls.data_format, fields, defaults, cls.needs_base)
         return types
+
+    def reward_kinds(self) -> dict[str, RewardKind]:
+        """The kinds of rewards that a list of rewards can hold, by name."""
+        return reward_kinds()
 
     def presets(self) -> dict[str, Preset]:
         """Model sizes to start from, by name."""

@@ -22,6 +22,7 @@ from minimind_platform.settings import Settings
 from minimind_platform.tasks import Task
 from minimind_platform.tracking_client import TrackingClient, TrackingError
 from trainer.configs import TrainConfig
+from trainer.fields import params_of
 from trainer.names import RunStatus, Tag, TaskFile
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Submits:
             run_id = self._create_run(experiment_id, config, title, key, parent_id)
             values = config.model_dump()
             with self._undone_on_error(run_id):
-                self._log_params(run_id, values)
+                self._log_params(run_id, params_of(config))
                 self._write_config(run_id, config.type, values)
                 new = NewTask(run_id, key, config.type, title, PROJECT, experiment_id, values, priority, parent_id)
                 task, added = self._store.add(new)
@@ -145,8 +146,8 @@ class Submits:
             self._tracking.post("runs/update", run_id=run_id, status=RunStatus.SCHEDULED.value)
         return run_id
 
-    def _log_params(self, run_id: str, values: dict[str, Any]) -> None:
-        params = [{"key": name, "value": str(value)[:PARAM_LIMIT]} for name, value in values.items()]
+    def _log_params(self, run_id: str, texts: dict[str, str]) -> None:
+        params = [{"key": name, "value": text[:PARAM_LIMIT]} for name, text in texts.items()]
         for begin in range(0, len(params), PARAMS_A_CALL):
             self._tracking.post("runs/log-batch", run_id=run_id, params=params[begin : begin + PARAMS_A_CALL])
 

@@ -39,7 +39,7 @@ from minimind_platform.views import (
     WeightFile,
 )
 from trainer.configs import TRAINING_TYPES, parse_config
-from trainer.fields import config_fields
+from trainer.fields import RewardKind, config_fields, reward_kinds
 from trainer.names import Metric, TaskFile
 from trainer.presets import PRESETS, Preset
 
@@ -336,6 +336,9 @@ class FakePlatform(FakeData):
             about = (cls.__doc__ or "").strip()
             types[name] = TrainingType(name, cls.title, about, cls.data_format, fields, defaults, cls.needs_base)
         return types
+
+    def reward_kinds(self) -> dict[str, RewardKind]:
+        return reward_kinds()
 
     def presets(self) -> dict[str, Preset]:
         return PRESETS

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from dataclasses import replace
+from typing import Annotated
 
 import pyarrow
 import pytest
@@ -14,8 +15,11 @@ from minimind_platform.preflight import SHIPPED_TOKENIZER, Plan, estimate
 from minimind_platform.tasks import Progress, State, Task
 from minimind_platform.weights import Base
 from trainer.checkpoints import Checkpoints
-from trainer.configs import TRAINING_TYPES, parse_config
+from trainer.configs import TRAINING_TYPES, SFTConfig, parse_config
+from trainer.fields import params_of
 from trainer.presets import PRESETS
+from trainer.reward_specs import DEFAULT_REWARDS, RewardList
+from trainer.shared_config import Setting
 from trainer.tokenizer_files import tokenizer_fingerprint
 
 TINY = PRESETS["tiny"].values
@@ -523,3 +527,37 @@ def test_weight_files_and_tokenizers_belong_together(platform):
     named = {"from_weight": "out/model", "hidden_size": 64, "tokenizer_path": "out/copy"}
     shutil.copytree(SHIPPED, platform.settings.out_dir / "copy")
     assert codes("sft", **named) == [("tokenizer_path", "tokenizer_not_of_base")]
+
+
+class RewardedConfig(SFTConfig):
+    """A type with rewards."""
+
+    type = "rewarded"
+    title = "Rewarded"
+    rewards: Annotated[RewardList, Setting("rewards", kind="rewards")] = DEFAULT_REWARDS
+    """What is rewarded."""
+
+
+def test_a_reward_model_is_a_folder_that_may_be_read(platform, monkeypatch):
+    monkeypatch.setitem(TRAINING_TYPES, "rewarded", RewardedConfig)
+    folder = platform.settings.home / "dataset" / "judge"
+    folder.mkdir()
+
+    def check(path):
+        values = {
+            "data_path": "s.jsonl",
+            "from_weight": "none",
+            "rewards": [{"kind": "tags"}, {"kind": "model", "path": path}],
+        }
+        return problems(platform, "rewarded", TINY | values)
+
+    for path, cause in (("judge", "not_found"), ("gone", "not_found"), ("/etc", "path_refused")):
+        problem = check(path)["rewards"]
+        assert (problem.values["number"], problem.values["option"], problem.values["cause"]) == (2, "path", cause)
+    (folder / "config.json").write_text("{}")
+    assert check("judge") == {}
+    checked = platform._checks.run(
+        "rewarded", {"data_path": "s.jsonl", "rewards": '[{"kind": "model", "path": "judge"}]'}
+    )
+    assert checked.config.rewards[0].path == str(folder)
+    assert params_of(checked.config)["rewards"] == f"model ×1 (path {folder})"

@@ -106,6 +106,8 @@ def test_rewards_in_short() -> None:
     assert rewards_in_words(DEFAULT_REWARDS) == "answer ×1, repetition ×1"
     specs = parse_rewards([{"kind": "length", "max_chars": 400}, {"kind": "length", "name": "short", "weight": -0.25}])
     assert rewards_in_words(specs) == "length ×0.5 (max_chars 400), short ×-0.25 (length)"
+    assert rewards_in_words([spec.model_dump() for spec in specs]) == rewards_in_words(specs)
+    assert rewards_in_words([{"kind": "of_a_later_version", "weight": 2.0, "x": 1}]) == "of_a_later_version ×2 (x 1)"
 
 
 def test_only_right_answers_need_gt() -> None:
