@@ -92,6 +92,11 @@ def rest_router(platform: "Platform") -> APIRouter:
         """The training types with all their fields and defaults."""
         return answer(platform.training_types())
 
+    @router.get("/reward-kinds", tags=["settings"])
+    def reward_kinds() -> Response:
+        """What a list of rewards can hold: the kinds with their options."""
+        return answer(platform.reward_kinds())
+
     @router.get("/datasets", tags=["data"])
     def datasets() -> Response:
         return answer(platform.datasets())

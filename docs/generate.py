@@ -79,7 +79,13 @@ def _training_type(cls: type[TrainConfig]) -> str:
 
 
 def _rewards() -> str:
-    lines = ["## Rewards", "", "What `rewards` can hold, in a JSON list:", "", "```"]
+    lines = [
+        "## Rewards",
+        "",
+        "What `rewards` can hold, in a JSON list; [rewards.md](rewards.md) tells more.",
+        "",
+        "```",
+    ]
     lines += ['--rewards \'[{"kind": "answer"}, {"kind": "length", "max_chars": 400, "weight": 0.5}]\'', "```", ""]
     lines += ["| kind | score |", "|---|---|"]
     kinds = reward_kinds()

@@ -17,7 +17,7 @@ from trainer.errors import RewardError, TrainerError
 from trainer.tokenization import load_tokenizer
 
 LIMIT = 3.0
-"""Scores are clipped to ± this, as in MiniMind (contract section 6)."""
+"""Scores are clipped to ± this, as in MiniMind (contract section 5)."""
 TOKENS_A_BATCH = 16_384
 """Padding counted."""
 NEEDED = "A reward model is a folder in Hugging Face format of a sequence classification model with one output."

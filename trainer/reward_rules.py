@@ -1,4 +1,4 @@
-"""The rewards that are rules: each takes a sample and gives its score (contract section 6).
+"""The rewards that are rules: each takes a sample and gives its score (contract section 5).
 
     score = rule_of(LengthReward(min_chars=10))(sample)
 

@@ -22,7 +22,7 @@ from trainer.reward_specs import FunctionReward, ModelReward, Reward
 
 __all__ = ["RewardTable", "Rewards", "Sample"]
 
-HINT = "Correct the reward, or take it out of rewards."
+HINT = "Correct it, or set reward_errors to skip to leave such answers out."
 Scored = tuple[np.ndarray, dict[int, str]]
 """Scores, float64 [n], NaN where there is none; and the causes of those, by index."""
 

@@ -41,6 +41,12 @@ def test_submit_makes_a_task_once_for_a_key(client: TestClient, platform: FakePl
     assert [task.name for task in platform.all.values()].count("once") == 1
 
 
+def test_kinds_of_rewards_are_listed_with_their_options(client: TestClient) -> None:
+    kinds = client.get("/api/reward-kinds").json()
+    assert kinds["answer"]["needs_gt"] is True
+    assert [field["name"] for field in kinds["length"]["fields"]] == ["weight", "name", "min_chars", "max_chars"]
+
+
 def test_submit_tells_every_problem_at_its_field(client: TestClient) -> None:
     body = {"type": "pretrain", "values": {"epochs": "many", "hidden_size": 100, "num_attention_heads": 8}}
     answer = client.post("/api/tasks", json=body)

@@ -1,6 +1,7 @@
 """Scores are those of MiniMind, and a reward that fails has a name."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,17 @@ def test_functions_that_fail_are_named(
         rewards(value)([sample("a"), sample("b")])
     table = rewards(value, policy="skip")([sample("a"), sample("b")])
     assert np.isnan(table.total).sum() == failed == len(table.problems)
+
+
+def test_the_function_in_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "rewards.md"
+    (code,) = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my_rewards.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(Env.REWARD_MODULES, "my_rewards")
+    judge = rewards('[{"kind": "function", "function": "my_rewards:brevity"}]')
+    long, cut = Sample(ASKED, "72", tokens=500), Sample(ASKED, "7", ended=False, tokens=2)
+    assert judge([long, cut]).total.tolist() == [0.5, -0.002]
 
 
 def test_functions_that_are_not_there_are_named_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
