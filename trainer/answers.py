@@ -37,6 +37,11 @@ def same_number(text: str, right: Sequence[str]) -> bool:
     return last_number(answer_in(text)) in wanted
 
 
+def has_number(right: Sequence[str]) -> bool:
+    """Whether one of these answers holds a number."""
+    return any(last_number(answer_in(answer)) is not None for answer in right)
+
+
 def same_text(text: str, right: Sequence[str]) -> bool:
     """Whether the answer in a text is one of the right ones, whatever its case, width and white space around it.
 

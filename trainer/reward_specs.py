@@ -15,12 +15,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import regex
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from trainer.answers import has_number
 from trainer.errors import FieldError, FieldListError, Problem
 from trainer.names import Env
 
 FIELD = "rewards"
 MOST_REWARDS = 16
 NAME_PATTERN = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"
+GT_HINT = 'Write them as "gt": ["72"], or change the reward answer or take it out.'
 TAKEN_NAMES = frozenset({"total", "mean", "std", "min", "max"})
 """Curves beside those of the single rewards."""
 Weight = Annotated[float, Field(ge=-1000, le=1000)]
@@ -232,6 +234,16 @@ RewardList = Annotated[tuple[RewardSpec, ...], BeforeValidator(parse_rewards)]
 def needs_gt(specs: Sequence[Reward]) -> bool:
     """Whether the data must tell the right answers in `gt`."""
     return any(spec.needs_gt for spec in specs)
+
+
+def gt_fault(specs: Sequence[Reward], gt: Sequence[str]) -> str:
+    """Why right answers are of no use to some of these rewards; "" if they are, or if none needs them."""
+    for spec in specs:
+        if spec.needs_gt and not gt:
+            return f"it has no right answers in gt, which the reward {spec.key} compares with"
+        if isinstance(spec, AnswerReward) and spec.mode == "numeric" and not has_number(gt):
+            return f"gt {list(gt)!r} holds no number, which the reward {spec.key} compares in mode numeric"
+    return ""
 
 
 def rewards_in_words(rewards: Sequence[Reward | dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ checked.problems, checked.config
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,7 @@ from trainer.base_sizes import base_sizes, size_problems
 from trainer.configs import DistillConfig, LoRAConfig, TrainConfig, config_class, own_names, parse_config
 from trainer.errors import DataError
 from trainer.problems import more_than_cores
-from trainer.reward_specs import ModelReward, Reward, in_reward
+from trainer.reward_specs import GT_HINT, ModelReward, Reward, gt_fault, in_reward
 from trainer.rows import RowReader, detect_format
 from trainer.sizes import linear_layers, sizes_of_config
 
@@ -147,7 +148,9 @@ class Checks:
             checked.problems.append(_path_problem(name, text, error))
             return
         changes[name] = str(path)
-        problem = _row_problem(name, path, self._paths.shorten(path), checked.given)
+        known = not any(p.field == "rewards" for p in checked.problems)
+        rewards = getattr(checked.given, "rewards", ()) if known else ()
+        problem = _row_problem(name, path, self._paths.shorten(path), checked.given, rewards)
         if problem:
             checked.problems.append(problem)
         elif name == "data_path":
@@ -259,7 +262,7 @@ def _path_problem(name: str, text: str, error: PlatformError, needed: bool = Fal
     return Problem(name, code, message, {"value": text, "reason": error.message, "hint": hint})
 
 
-def _row_problem(name: str, path: Path, shown: str, config: TrainConfig) -> Problem | None:
+def _row_problem(name: str, path: Path, shown: str, config: TrainConfig, rewards: Sequence[Reward]) -> Problem | None:
     """What the first rows tell about a file: another format, or a fault."""
     needed, found = config.data_format, detect_format(path)
     if found and found != needed:
@@ -270,8 +273,9 @@ def _row_problem(name: str, path: Path, shown: str, config: TrainConfig) -> Prob
     try:
         reader = RowReader(path, needed)
         reader.check_begins()
-        for _ in islice(reader.rows(), READ_ROWS):
-            pass
+        for row in islice(reader.rows(), READ_ROWS):
+            if fault := gt_fault(rewards, row.value.get("gt") or ()):
+                raise DataError(f"{reader.data.located(row.place)}: {fault}.", GT_HINT)
     except DataError as error:
         message = re.sub(r"\s+", " ", f"{error.message} {error.hint}".replace(str(path), shown)).strip()
         return Problem(name, "data_unusable", message, {"path": shown, "reason": error.message, "hint": error.hint})

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 from dataclasses import replace
 from typing import Annotated
@@ -561,3 +562,23 @@ def test_a_reward_model_is_a_folder_that_may_be_read(platform, monkeypatch):
     )
     assert checked.config.rewards[0].path == str(folder)
     assert params_of(checked.config)["rewards"] == f"model ×1 (path {folder})"
+
+
+def test_data_without_right_answers_is_told_before_the_start(platform, monkeypatch):
+    monkeypatch.setitem(TRAINING_TYPES, "rewarded", RewardedConfig)
+    monkeypatch.setattr(RewardedConfig, "data_format", "rlaif")
+    file = platform.settings.home / "dataset" / "sums.jsonl"
+    asked = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": ""}]
+    values = TINY | {"data_path": "sums.jsonl", "from_weight": "none"}
+    for gt, words in (
+        (["2"], ""),
+        ([], "line 2.*no right answers in gt"),
+        (["two"], r"line 2.*\['two'\] holds no number"),
+    ):
+        rows = [{"conversations": asked, "gt": ["2"]}, {"conversations": asked, "gt": gt}]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found = problems(platform, "rewarded", values)
+        assert list(found) == (["data_path"] if words else [])
+        assert re.search(words, found["data_path"].message if words else "")
+        assert problems(platform, "rewarded", values | {"rewards": '[{"kind": "tags"}]'}) == {}
+        assert list(problems(platform, "rewarded", values | {"rewards": '[{"kind": "tag"}]'})) == ["rewards"]

@@ -11,6 +11,7 @@ from trainer.reward_specs import (
     REWARD_KINDS,
     AnswerReward,
     LengthReward,
+    gt_fault,
     needs_gt,
     parse_rewards,
     rewards_in_words,
@@ -113,6 +114,14 @@ def test_rewards_in_short() -> None:
 def test_only_right_answers_need_gt() -> None:
     assert needs_gt(DEFAULT_REWARDS)
     assert not needs_gt(parse_rewards('[{"kind": "length"}, {"kind": "think"}]'))
+
+
+def test_right_answers_that_are_of_no_use_are_told() -> None:
+    exact = parse_rewards('[{"kind": "answer", "mode": "exact"}]')
+    assert gt_fault(DEFAULT_REWARDS, ["72", "many"]) == gt_fault(exact, ["many"]) == ""
+    assert gt_fault(DEFAULT_REWARDS, ["many"]).startswith("gt ['many'] holds no number")
+    assert gt_fault(exact, []) == "it has no right answers in gt, which the reward answer compares with"
+    assert gt_fault(parse_rewards('[{"kind": "tags"}]'), []) == ""
 
 
 @pytest.mark.parametrize("kind", REWARD_KINDS)
