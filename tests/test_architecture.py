@@ -24,6 +24,7 @@ LIGHT = {
     "rows",
     "row_formats",
     "pair_flaws",
+    "advice",
     "samples",
     "sources",
     "spool",

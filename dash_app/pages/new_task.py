@@ -144,7 +144,7 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
     updates["form-summary"] = {"children": _summary(problems, t) if form["tried"] and problems else None}
     based = values.get("from_weight") not in ("none", "")
     updates["base-note"] = {"children": [icon("info-circle"), t("new.base_note")] if based else None}
-    updates["plan"] = {"children": plan(check.preflight, t)}
+    updates["plan"] = {"children": [*plan(check.preflight, t), *advice(check.advice, t)]}
     return updates
 
 
@@ -185,6 +185,22 @@ def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
     entries = [html.Div([html.Dt(t(f"new.plan_{key}")), html.Dd(text, id=f"plan-{key}")]) for key, text in rows]
     source = t("new.plan_measured") if preflight.estimated_from else t("new.plan_rule")
     return [html.Dl(entries), html.P(source, className="quiet")]
+
+
+def advice(found: list["Problem"], t: Texts) -> list[Any]:
+    """What is known of these settings, each at its field."""
+    return [
+        html.P(
+            [
+                icon("exclamation-triangle-fill"),
+                html.Span(
+                    [html.A(t.label(item.field), href=f"#field-{item.field}", className="jump"), ": ", t.problem(item)]
+                ),
+            ],
+            className="plan-advice",
+        )
+        for item in found
+    ]
 
 
 def _settings(platform: "Platform", chosen: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -213,6 +213,8 @@ def _check(platform: "Platform", arguments: argparse.Namespace, values: dict[str
         return 2 if check.problems else 0
     if check.preflight:
         print(cli_text.takes(check.preflight))
+    for item in check.advice:
+        print(f"Note: {item}")
     if check.problems:
         raise SettingsError(check.problems)
     return 0

@@ -19,7 +19,7 @@ from minimind_platform.row_samples import RowSample
 from minimind_platform.tasks import Task
 from minimind_platform.views import Preflight
 from trainer.base_sizes import base_sizes
-from trainer.configs import DistillConfig, LoRAConfig, TrainConfig, parse_config
+from trainer.configs import DistillConfig, DPOConfig, LoRAConfig, TrainConfig, parse_config
 from trainer.errors import SettingsError
 from trainer.sizes import (
     VOCAB_SIZE,
@@ -41,7 +41,8 @@ MOST_CORES = 16
 ALIKE = 0.2
 """Largest relative difference of the parameters of tasks whose speeds are compared."""
 FORWARD = 3
-"""A teacher costs a third of a student of its size: it has no backward pass, which is twice the forward one."""
+"""A teacher costs a third of a student of its size, as does a reference: neither has a backward pass, which is twice
+the forward one."""
 START_SECONDS = 8.0
 """Until the first step: imports, model, data."""
 
@@ -100,12 +101,13 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
     )
     speed, source = _speed(plan, tasks)
     trained = tokens * (1 - held_out) * config.epochs * steps / all_steps
+    once = tokens / FORWARD if isinstance(config, DPOConfig) else 0.0
     return Preflight(
         parameters=count + trainable,
         rows=plan.sample.rows,
         tokens=tokens,
         steps=steps,
-        seconds=START_SECONDS + trained / speed,
+        seconds=START_SECONDS + (trained + once) / speed,
         disk_bytes=(config.keep_checkpoints + 1) * checkpoint_bytes(trainable or count),
         tokens_per_second=speed,
         estimated_from=source,

@@ -13,7 +13,7 @@ from typing import Any
 
 from minimind_platform.errors import PlatformError
 from trainer.errors import DataError
-from trainer.row_formats import COLUMNS, canonical, parsed, row_texts
+from trainer.row_formats import COLUMNS, KEYS, canonical, parsed, row_texts
 from trainer.sources import is_parquet, open_data
 from trainer.streams import parquet_row_count, raw_rows
 
@@ -38,12 +38,15 @@ class RowSample:
 
     rows: int
     lengths: tuple[int, ...]
+    """Of what goes through a model together: a row, or one of the two answers of a pair."""
+    parts: int = 1
+    """How many of these a row has."""
 
     def tokens(self, longest: int) -> int:
         """Tokens of the whole data set with rows cut at a length."""
         if not self.lengths:
             return 0
-        return round(self.rows * sum(min(length, longest) for length in self.lengths) / len(self.lengths))
+        return round(self.rows * self.parts * sum(min(length, longest) for length in self.lengths) / len(self.lengths))
 
 
 def count_rows(path: Path) -> int | None:
@@ -69,16 +72,18 @@ def sample_rows(path: Path, tokenizer: Path) -> RowSample:
     for file in files:
         count, some = _file_sample(file, SAMPLED_ROWS // len(files))
         rows += count
-        texts += [_text(row) for row in some]
+        texts += [_texts(row) for row in some]
     counted = count_rows(path)
     share = sum(file.stat().st_size for file in files) / data.bytes
     try:
         loaded = Tokenizer.from_file(str(tokenizer))
     except Exception as error:  # the library raises nothing more precise
         raise PlatformError(f"The tokenizer {tokenizer} cannot be loaded: {error}.") from None
-    encodings = loaded.encode_batch_fast(texts, add_special_tokens=False)
+    flat = [text for row in texts for text in row]
+    encodings = loaded.encode_batch_fast(flat, add_special_tokens=False)
     lengths = tuple(len(encoding.ids) + MARKS for encoding in encodings)
-    return RowSample(counted if counted is not None else round(rows / share), lengths)
+    parts = max(map(len, texts), default=1)
+    return RowSample(counted if counted is not None else round(rows / share), lengths, parts)
 
 
 def _count(file: Path) -> int | None:
@@ -133,17 +138,17 @@ def _some_lines(path: Path, most: int) -> Iterator[bytes]:
                     yield line
 
 
-def _text(value: Any) -> str:
-    """About what a training reads of a row, with the chat template around its messages."""
+def _texts(value: Any) -> list[str]:
+    """About what a training reads of a row, with the chat template around its messages: one text, or two of a pair."""
     try:
         row = canonical(value if isinstance(value, dict) else json.loads(value))
-        turns = row.get("conversations")
+        turns = [row[key] for key in ("conversations", *KEYS["dpo"]) if row.get(key)]
         tools = json.dumps(parsed(row["tools"]), ensure_ascii=False) if row.get("tools") else ""
-        text = tools + "".join(map(_turn, turns)) if turns else "\n".join(row_texts(row))
-        text.encode()
+        texts = [tools + "".join(map(_turn, some)) for some in turns] or ["\n".join(row_texts(row))]
+        "".join(texts).encode()
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return ""  # the training will tell; here one bad row must not cost the estimate
-    return text[:LONGEST_TEXT]
+        return [""]  # the training will tell; here one bad row must not cost the estimate
+    return [text[:LONGEST_TEXT] for text in texts]
 
 
 def _turn(message: dict[str, Any]) -> str:

@@ -50,6 +50,7 @@ from minimind_platform.views import (
     WeightFile,
 )
 from minimind_platform.weights import Weights
+from trainer.advice import advice
 from trainer.configs import TRAINING_TYPES
 from trainer.fields import RewardKind, config_fields, reward_kinds
 from trainer.names import TaskFile
@@ -84,7 +85,7 @@ class Platform:
     # tasks
 
     def check(self, type: str, values: dict[str, Any]) -> Check:  # noqa: A002
-        """What is wrong with settings, and what they would take. Bad values never raise."""
+        """What is wrong with settings, what they would take, and what is known of them. Bad values never raise."""
         checked = self._checks.run(type, values)
         if away := checked.unavailable:
             message = f"{away.message} {away.hint}".strip()
@@ -94,7 +95,10 @@ class Platform:
             preflight = estimate(plan, self._measured()) if plan else None
         except (OSError, ValueError, PlatformError):
             preflight = None  # the file went away or cannot be tokenised; the training would tell
-        return Check(checked.problems, preflight)
+        steps, rows = (preflight.steps, preflight.rows) if preflight else (0, 0)
+        wrong = {problem.field for problem in checked.problems}
+        told = advice(checked.config, steps, rows) if checked.config else []
+        return Check(checked.problems, preflight, [item for item in told if item.field not in wrong])
 
     def submit(
         self,

@@ -41,6 +41,8 @@ class Check:
     problems: list[Problem]
     preflight: Preflight | None
     """None while the settings or the data are too incomplete to tell."""
+    advice: list[Problem] = field(default_factory=list)
+    """What is allowed, but seldom meant."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from dash_app.texts import LANGUAGES, pick_texts, texts
 from dash_app.ui import page_for
 from minimind_platform.errors import Problem, SettingsError
 from minimind_platform.views import Preflight
+from trainer.advice import advice
 from trainer.configs import TRAINING_TYPES, parse_config
 
 FOLDER = Path(dash_app.__file__).parent
@@ -308,6 +309,14 @@ def test_the_plan_tells_how_much_is_trained(platform: FakePlatform) -> None:
     assert text_of(by_id(page)["plan-trainable"]) == "8,192"
     whole = new_task.plan(Preflight(1_300_000, 100, 5000, 40, 9.0, 10**6, 900.0, ""), texts("en"))
     assert "plan-trainable" not in by_id(whole)
+
+
+def test_advice_is_told_at_its_field_in_each_language() -> None:
+    config = parse_config("dpo", {"data_path": "x"})
+    for language, told in (("en", "Learning rate: With 4e-08, and MiniMind"), ("zh", "学习率: 学习率 4e-08")):
+        first, second = new_task.advice(advice(config, 63, 419), texts(language))
+        assert text_of(first).startswith(told)
+        assert "8" in text_of(second) and "#field-eval_fraction" in str(second)
 
 
 def test_a_version_beyond_the_first_ones_has_all_cells(platform: FakePlatform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,18 @@ def test_adapters_take_little_disk_and_say_how_much_is_trained(platform, lora):
     assert check.preflight.disk_bytes == 2 * (12 * check.preflight.trainable + 1_500_000)
 
 
+def test_pairs_are_two_rows_each_and_their_settings_are_told_of(platform, lora):
+    turns = [[{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": text}] for text in "45"]
+    rows = [{"chosen": turns[0], "rejected": turns[1]}] * 40
+    (platform.settings.home / "dataset" / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    check = platform.check("dpo", lora | {"data_path": "d.jsonl", "max_seq_len": 20})
+    assert check.problems == []
+    assert (check.preflight.rows, check.preflight.tokens) == (40, 40 * 2 * 20)
+    assert [item.code for item in check.advice] == ["dpo_rate_too_small", "dpo_few_held_out"]
+    check = platform.check("dpo", lora | {"data_path": "d.jsonl", "eval_fraction": "x"})
+    assert [item.field for item in check.problems + check.advice] == ["eval_fraction", "learning_rate"]
+
+
 def test_layers_that_the_base_does_not_have_are_told_before_the_start(platform, lora):
     problem = problems(platform, "lora", lora | {"lora_target_modules": "q_proj,query"})["lora_target_modules"]
     assert problem.code == "unknown_target_modules"

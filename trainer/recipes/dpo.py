@@ -1,9 +1,11 @@
 """Direct preference optimisation: of two answers the better one becomes more likely than it was for the base."""
 
+import logging
 from typing import Any
 
 import torch
 
+from trainer.advice import advice
 from trainer.batches import Batch
 from trainer.configs import DPOConfig
 from trainer.loop import Loop
@@ -13,6 +15,7 @@ from trainer.references import add_reference
 from trainer.session import Session
 from trainer.supervised import export_minimind, prepare
 
+log = logging.getLogger("trainer")
 FAR = 0.5
 """Loss of log-probability a token of the chosen answers, in nats, that a person is told of."""
 
@@ -31,6 +34,8 @@ def train(config: DPOConfig, session: Session) -> Outcome:
         objective=watch.preference,
         measure=watch,
     )
+    for item in advice(config, loop.plan.total_steps, len(parts.rows) + len(parts.eval_rows or ())):
+        log.warning("%s", item)
     if not add_reference(config, session, parts, loop.device):
         return Outcome.STOPPED
     outcome = loop.run()
