@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const { text, h, icon, setText, api } = mm;
-  const SECONDS = 4, TYPING = 400, LONG = 240;
+  const SECONDS = 2, TYPING = 400, LONG = 240;
   const COLUMNS = ["step", "prompt", "completion", "reward", "advantage", "tokens"];
   const number = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
 
@@ -65,7 +65,7 @@
 
   function show(page, found, wanted) {
     if (!found.samples.length) { page.shown.clear(); page.rows.replaceChildren(nothing(page, found, wanted)); } else {
-      const rows = new Map(found.samples.map((sample) => [sample.at, page.shown.get(sample.at) || rowOf(sample)]));
+      const rows = new Map(found.samples.map((sample) => [nameOf(sample), page.shown.get(nameOf(sample)) || rowOf(sample)]));
       let body = page.rows.querySelector("tbody");
       if (!body) {
         body = h("tbody", {});
@@ -76,6 +76,9 @@
     }
     pager(page, found);
   }
+
+  // Of one place in the file, which is written anew from a step on when a training is resumed.
+  const nameOf = (sample) => `${sample.at} ${sample.step} ${sample.reward} ${sample.tokens} ${sample.completion.length}`;
 
   function nothing(page, found, wanted) {
     const filters = [...wanted.keys()].some((key) => !["order", "before"].includes(key));

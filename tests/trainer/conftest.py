@@ -305,6 +305,31 @@ def reason(make_loop: Callable[..., Any], rows: ListRows) -> Callable[..., Any]:
     return make
 
 
+def reward_model(folder: Path, labels: int = 1, scale: float = 1.0) -> None:
+    """A small reward model with the shipped tokenizer."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForSequenceClassification
+
+    from trainer.tokenization import load_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(None)
+    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "head_dim": 8}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64}
+    config = Qwen3Config(vocab_size=len(tokenizer), num_labels=labels, pad_token_id=0, **sizes, **heads)
+    model = Qwen3ForSequenceClassification(config)
+    with torch.no_grad():
+        model.score.weight.mul_(scale)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture
+def make_judge() -> Callable[..., None]:
+    """Writes a reward model to a folder."""
+    return reward_model
+
+
 class NoTokenizer:
     """The loop only asks a tokenizer for its pad token and to save itself."""
 

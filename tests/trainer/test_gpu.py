@@ -15,6 +15,7 @@ from trainer.devices import autocast
 from trainer.failures import explain
 from trainer.losses import next_token_loss
 from trainer.names import ErrorClass, Outcome
+from trainer.reward_model import RewardModel
 
 pytestmark = [
     pytest.mark.gpu,
@@ -90,6 +91,19 @@ def test_other_losses_on_cuda_are_those_of_the_cpu(
     assert make("cuda", **sizes, device="cuda:0", **values).run() is Outcome.FINISHED
     for key in ("train/loss", "train/ce_loss"):
         assert list(series("cuda", key).values()) == pytest.approx(list(series("cpu", key).values()), rel=0.03)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.03), ("float16", 0.01)])
+def test_a_reward_model_on_cuda_thinks_as_on_the_cpu(
+    tmp_path: Path, make_judge: Callable[..., None], dtype: str, tolerance: float
+) -> None:
+    make_judge(tmp_path, scale=20)
+    answers = ["72", "It is 72, I believe.", "no"]
+    asked = [[{"role": "user", "content": "48 + 24?"}, {"role": "assistant", "content": text}] for text in answers]
+    expected, _ = RewardModel(tmp_path, torch.device("cpu"), "float32").score(asked)
+    found, causes = RewardModel(tmp_path, CUDA, dtype).score(asked)
+    assert np.abs(expected).max() < 3 and not causes
+    np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
 def test_a_run_stopped_on_cuda_goes_on(

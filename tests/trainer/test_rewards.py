@@ -169,25 +169,10 @@ def test_functions_that_are_not_there_are_named_before_training(monkeypatch: pyt
         rewards('[{"kind": "function", "function": "not_there_at_all:f"}]')
 
 
-def make_model(folder: Path, labels: int = 1, scale: float = 1.0) -> None:
-    from transformers import Qwen3Config, Qwen3ForSequenceClassification
-
-    torch.manual_seed(0)
-    tokenizer = load_tokenizer(None)
-    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "head_dim": 8}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64}
-    config = Qwen3Config(vocab_size=len(tokenizer), num_labels=labels, pad_token_id=0, **sizes, **heads)
-    model = Qwen3ForSequenceClassification(config)
-    with torch.no_grad():
-        model.score.weight.mul_(scale)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def test_a_reward_model_judges_answers_without_their_thoughts(tmp_path: Path) -> None:
+def test_a_reward_model_judges_answers_without_their_thoughts(tmp_path: Path, make_judge: Callable[..., None]) -> None:
     from transformers import AutoModelForSequenceClassification
 
-    make_model(tmp_path / "judge", scale=20)
+    make_judge(tmp_path / "judge", scale=20)
     judge = rewards('[{"kind": "model", "path": "judge"}]', tmp_path)
     texts = ["72", "It is 72, I believe.", "<think>\nso\n</think>\n\n72", "no"]
     scores = judge([sample(text) for text in texts]).scores["model"]
@@ -201,23 +186,25 @@ def test_a_reward_model_judges_answers_without_their_thoughts(tmp_path: Path) ->
     assert len(set(np.round(scores, 4))) == 3
 
 
-def test_scores_of_a_reward_model_are_clipped(tmp_path: Path) -> None:
-    make_model(tmp_path, scale=1e4)
+def test_scores_of_a_reward_model_are_clipped(tmp_path: Path, make_judge: Callable[..., None]) -> None:
+    make_judge(tmp_path, scale=1e4)
     scores = rewards([{"kind": "model", "path": str(tmp_path)}])([sample(t) for t in ("72", "no", "x y")]).total
     assert set(np.abs(scores)) == {3.0}
 
 
-def test_what_is_too_long_for_a_reward_model_is_left_out_by_name(tmp_path: Path) -> None:
-    make_model(tmp_path)
+def test_what_is_too_long_for_a_reward_model_is_left_out_by_name(
+    tmp_path: Path, make_judge: Callable[..., None]
+) -> None:
+    make_judge(tmp_path)
     table = rewards([{"kind": "model", "path": str(tmp_path)}], policy="skip")([sample("72"), sample("72 " * 99)])
     assert np.isnan(table.total).tolist() == [False, True]
     assert "more than the 64 that the reward model reads" in table.problems[0]
 
 
-def test_other_models_are_no_reward_models(tmp_path: Path) -> None:
+def test_other_models_are_no_reward_models(tmp_path: Path, make_judge: Callable[..., None]) -> None:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    make_model(tmp_path / "two", labels=2)
+    make_judge(tmp_path / "two", labels=2)
     sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "head_dim": 8}
     config = Qwen3Config(vocab_size=64, num_attention_heads=2, num_key_value_heads=1, num_labels=1, **sizes)
     Qwen3ForCausalLM(config).save_pretrained(tmp_path / "causal")
