@@ -11,6 +11,7 @@ from fractions import Fraction
 
 _WIDE = str.maketrans("０１２３４５６７８９．％／－−–", "0123456789.%/---")
 """Full-width digits and signs of Chinese texts; a full-width comma stays one, for it stands between numbers."""
+_BRACE = re.compile(r"\\boxed\{|\{|\}")
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _TEX_FRACTION = re.compile(r"\\[dt]?frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}")
 _TEX_SPACE = re.compile(r"\{,\}|\\[,!]")
@@ -79,15 +80,16 @@ def last_number(text: str) -> Fraction | None:
 
 def _boxed(text: str) -> str | None:
     """The inside of the last \\boxed{…} that is closed; braces may stand in it."""
-    start = text.rfind("\\boxed{")
-    while start >= 0:
-        depth, inside = 0, start + len("\\boxed{")
-        for place in range(inside - 1, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[place], 0)
-            if depth == 0:
-                return text[inside:place]
-        start = text.rfind("\\boxed{", 0, start)
-    return None
+    opened: list[tuple[int, bool]] = []
+    last, inside = -1, None
+    for brace in _BRACE.finditer(text):
+        if brace[0] != "}":
+            opened.append((brace.end(), brace[0] != "{"))
+        elif opened:
+            begin, boxed = opened.pop()
+            if boxed and begin > last:
+                last, inside = begin, text[begin : brace.start()]
+    return inside
 
 
 def _plain(text: str) -> str:

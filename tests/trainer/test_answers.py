@@ -52,6 +52,8 @@ def test_the_last_number_of_a_text(text: str, number: Fraction | None) -> None:
         ("so \\boxed{72} and 99", True),
         ("so \\boxed{\\text{72}} and 99", True),
         ("\\boxed{71} \\boxed{72", False),
+        ("} \\boxed{71} {\\boxed{ {} 72 {x} } 5", True),
+        ("\\boxed{" * 50_000 + "72", True),
         ("<think>72</think>\n\nIt is 71", False),
         ("<think>71</think>\n\nIt is 72.00", True),
         ("It is 36 + 36 = 72.", True),
