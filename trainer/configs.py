@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from trainer.errors import FieldError, Problem, SettingsError
 from trainer.problems import problems_of
+from trainer.rl_config import GRPOConfig, PPOConfig, SPOConfig
 from trainer.shared_config import MAX_POSITIONS, Path, Search, Setting, TrainConfig
 
 ALL_LINEAR = "all-linear"
@@ -255,7 +256,18 @@ class DPOConfig(TrainConfig):
 
 
 TRAINING_TYPES: dict[str, type[TrainConfig]] = {
-    c.type: c for c in (PretrainConfig, SFTConfig, LoRAConfig, ReasonConfig, DistillConfig, DPOConfig)
+    c.type: c
+    for c in (
+        PretrainConfig,
+        SFTConfig,
+        LoRAConfig,
+        ReasonConfig,
+        DistillConfig,
+        DPOConfig,
+        GRPOConfig,
+        SPOConfig,
+        PPOConfig,
+    )
 }
 
 TYPE_ALIASES = {"full_sft": "sft", "distillation": "distill"}

@@ -14,19 +14,20 @@ CHUNK = 2**25
 """Logits that are taken at once: 128 MB in float32, of which a softmax over a vocabulary holds several copies."""
 
 
-def token_log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def token_log_probs(logits: torch.Tensor, targets: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
     """The log-probability of each token, float32, with gradient.
 
     Args:
         logits: [tokens, vocabulary], in any precision.
         targets: [tokens] the tokens that follow.
+        temperature: what the logits are divided by.
     """
     rows = max(1, CHUNK // logits.shape[1])
     if len(logits) <= rows:
-        return _log_probs(logits, targets)
+        return _log_probs(logits, targets, temperature)
     pieces: list[Any] = [
         # What float32 needs is made again in the backward pass, instead of kept for all tokens.
-        checkpoint(_log_probs, some, wanted, use_reentrant=False, preserve_rng_state=False)
+        checkpoint(_log_probs, some, wanted, temperature, use_reentrant=False, preserve_rng_state=False)
         for some, wanted in zip(logits.split(rows), targets.split(rows), strict=True)
     ]
     return torch.cat(pieces)
@@ -46,5 +47,5 @@ def answer_sums(log_probs: torch.Tensor, answer_of: torch.Tensor, answers: int) 
     return log_probs.new_zeros(answers).index_add(0, answer_of, log_probs)
 
 
-def _log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return -F.cross_entropy(logits.float(), targets, reduction="none")
+def _log_probs(logits: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
+    return -F.cross_entropy(logits.float() / temperature, targets, reduction="none")

@@ -36,12 +36,16 @@ from trainer.window import StepResult, Window
 log = logging.getLogger("trainer")
 MAX_POINTS = 10_000
 """Points of a curve that a run aims at."""
+EVAL_TAGS = {Metric.EVAL_LOSS: Tag.EVAL_LOSS, Metric.EVAL_REWARD: Tag.EVAL_REWARD}
 MAX_SKIPPED = 100
 """Bad steps in a row after which skipping is given up."""
 
 
 class Loop:
     """One run of one model over one set of rows."""
+
+    eval_metric, train_metric = Metric.EVAL_LOSS, Metric.LOSS
+    """What tells the best checkpoint: the first, or the second where nothing is held out."""
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class Loop:
         self._skipped = 0
         self._last_line = time.monotonic()
         self._tokens_at_line = 0
-        self.last_loss = float("nan")
+        self.last_loss = self._last_value = float("nan")
         self._saved_step = 0
 
     # The run --------------------------------------------------------------------------------------------------------
@@ -133,6 +137,10 @@ class Loop:
     def seed(self, step: int) -> None:
         """Random numbers of this process's own."""
         torch.manual_seed(hash((self.config.seed, self.ranks.rank, step)) % 2**63)
+
+    def more_values(self) -> dict[str, float]:
+        """What a training type records of the last window beside the means of its steps."""
+        return {}
 
     def own_state(self) -> dict[str, Any]:
         """What a training type needs to go on beside weights and optimizer: tensors and numbers."""
@@ -219,10 +227,10 @@ class Loop:
         """Clip, and take the step unless it would do harm."""
         self.scaler.unscale_(self.optimizer)
         limit = self.config.grad_clip or float("inf")
-        norm = self.parallel.clip(limit)
+        norm = self._clip(limit)
         rate = learning_rate(self.config, self.plan, self.step + 1)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         # On the CPU, and where bad steps are to be skipped, look before the weights are touched. Else the window looks
         # when it closes, so that a GPU never waits for the host.
         looks = self.device.type == "cpu" or self.config.nan_policy == "skip"
@@ -235,6 +243,10 @@ class Loop:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def _clip(self, limit: float) -> torch.Tensor:
+        """Scale the gradients down to a norm; the norm before."""
+        return self.parallel.clip(limit)
 
     # Records --------------------------------------------------------------------------------------------------------
 
@@ -251,8 +263,9 @@ class Loop:
         }
         if self._share_of_peak is not None:
             values[str(Metric.MFU)] = closed.values[Metric.TOKENS_PER_SECOND] * self._share_of_peak
+        values |= self.more_values()
         self.session.spool.metrics(self.step, values)
-        self.last_loss = closed.values[Metric.LOSS]
+        self.last_loss, self._last_value = closed.values[Metric.LOSS], closed.values[self.train_metric]
         self._log_line(values)
         if closed.bad is not None:
             self._bad_step(closed.bad)
@@ -269,12 +282,14 @@ class Loop:
             return
         speed = (self.tokens_seen - self._tokens_at_line) / (now - self._last_line)
         self._last_line, self._tokens_at_line = now, self.tokens_seen
+        reward = f" reward={values[Metric.REWARD]:.4f}" if Metric.REWARD in values else ""
         log.info(
-            "step=%d/%d epoch=%.2f loss=%.4f lr=%.3e grad_norm=%.3f tok/s=%.0f",
+            "step=%d/%d epoch=%.2f loss=%.4f%s lr=%.3e grad_norm=%.3f tok/s=%.0f",
             self.step,
             self.plan.total_steps,
             values[Metric.EPOCH],
             values[Metric.LOSS],
+            reward,
             values[Metric.LEARNING_RATE],
             values[Metric.GRAD_NORM],
             speed,
@@ -307,35 +322,35 @@ class Loop:
         self.session.spool.metrics(self.step, {str(name): value for name, value in found.items()})
         log.info("step=%d %s", self.step, " ".join(f"{n.replace('/', '_')}={v:.4f}" for n, v in found.items()))
         self.window.leave_out(finished_at(self.device) - began)
-        return found[Metric.EVAL_LOSS]
+        return found[self.eval_metric]
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
     def _save(self, evaluate: bool) -> None:
-        eval_loss = self._evaluate() if evaluate else None
-        name, value = (Metric.EVAL_LOSS, eval_loss) if eval_loss is not None else (Metric.LOSS, self.last_loss)
+        held_out = self._evaluate() if evaluate else None
+        name, value = (self.train_metric, self._last_value) if held_out is None else (self.eval_metric, held_out)
         best = evaluate and self.session.best.better(str(name), value, self.step)
         began = time.perf_counter()
         model, state = self.parallel.whole(), collect_state(self)
         if self.ranks.first:
-            self._write(model, state, eval_loss, best)
+            self._write(model, state, held_out, best)
         self._saved_step = self.step
         seconds = time.perf_counter() - began
         self.window.leave_out(seconds)
         log.info("Checkpoint of step %d written in %.1f s.", self.step, seconds)
 
-    def _write(self, model: PreTrainedModel, state: dict[str, Any], eval_loss: float | None, best: bool) -> None:
+    def _write(self, model: PreTrainedModel, state: dict[str, Any], held_out: float | None, best: bool) -> None:
         def write_files(folder: Path) -> None:
             self.files.save(model, self.tokenizer, folder)
             save_state(self, state, folder)
 
         about = {"tokens": self.tokens_seen, "loss": self.last_loss}
-        self._announce(self.checkpoints.save(self.step, write_files, about), eval_loss, best)
+        self._announce(self.checkpoints.save(self.step, write_files, about), held_out, best)
         for old in self.checkpoints.surplus(self.session.best.step if self.session.best.name else None):
             self.checkpoints.remove(old)
             self.session.spool.write("checkpoint_removed", step=old.step, path=old.relative)
 
-    def _announce(self, checkpoint: Checkpoint, eval_loss: float | None, best: bool) -> None:
+    def _announce(self, checkpoint: Checkpoint, held_out: float | None, best: bool) -> None:
         tags = {
             Tag.TYPE: self.config.type,
             Tag.TOKENS: str(self.tokens_seen),
@@ -345,8 +360,8 @@ class Loop:
             Tag.BASE: self.config.from_weight,
             Tag.DATASET_SHA256: self.rows.report.sha256,
         } | self.files.tags(self.model)
-        if eval_loss is not None:
-            tags[Tag.EVAL_LOSS] = f"{eval_loss:.6g}"
+        if held_out is not None:
+            tags[EVAL_TAGS[self.eval_metric]] = f"{held_out:.6g}"
         self.session.spool.write(
             "checkpoint",
             step=self.step,

@@ -15,7 +15,27 @@ class Metric(StrEnum):
     KL_LOSS = "train/kl_loss"
     """Distance to the teacher, as it goes into the loss."""
     REWARD = "train/reward"
-    """Weighted sum of the rewards of a completion."""
+    """Weighted sum of the rewards of an answer, mean over the answers."""
+    REWARD_STD = "train/reward_std"
+    KL = "train/kl"
+    """Distance to the reference model, per token."""
+    APPROX_KL = "train/approx_kl"
+    """Distance to the model that wrote the answers, per token."""
+    POLICY_LOSS = "train/policy_loss"
+    VALUE_LOSS = "train/value_loss"
+    CLIP_FRACTION = "train/clip_fraction"
+    """Share of the tokens whose change in probability was limited."""
+    UPDATES = "train/updates"
+    """Optimizer updates made from the answers of a step."""
+    BASELINE = "train/baseline"
+    """Reward that is expected of an answer."""
+    ANSWER_LENGTH = "rollout/length"
+    """Tokens of an answer."""
+    TRUNCATED = "rollout/truncated"
+    """Share of the answers that were cut at max_gen_len."""
+    LOGP_GAP = "rollout/logp_gap"
+    """Mean difference, without sign, of the log-probability that a token was drawn with and the one learned from."""
+    ROLLOUT_SPEED = "rollout/tokens_per_second"
     DPO_ACCURACY = "dpo/accuracy"
     """Share of the pairs whose chosen answer has gained more on the reference than the rejected one."""
     DPO_MARGIN = "dpo/margin"
@@ -40,6 +60,10 @@ class Metric(StrEnum):
     TOKENS_PER_SECOND = "perf/tokens_per_second"
     STEP_SECONDS = "perf/step_seconds"
     MFU = "perf/mfu"
+    ROLLOUT_SHARE = "perf/rollout_share"
+    """Share of a step's time in which answers are written; the others likewise."""
+    SCORING_SHARE = "perf/scoring_share"
+    LEARNING_SHARE = "perf/learning_share"
     COMPILE_SECONDS = "perf/compile_seconds"
     CPU_PERCENT = "system/cpu_percent"
     MEMORY_MB = "system/memory_mb"
@@ -48,6 +72,11 @@ class Metric(StrEnum):
 
 HIGHER_IS_BETTER = frozenset({Metric.EVAL_REWARD, Metric.REWARD})
 """What the best checkpoint has the most of; of all else it has the least."""
+
+
+def reward_metric(name: str, held_out: bool = False) -> str:
+    """Key of the series of one reward."""
+    return f"{'eval' if held_out else 'reward'}/{name}"
 
 
 class Tag(StrEnum):
@@ -65,6 +94,7 @@ class Tag(StrEnum):
     TOKENS = "minimind.tokens"
     LOSS = "minimind.loss"
     EVAL_LOSS = "minimind.eval_loss"
+    EVAL_REWARD = "minimind.eval_reward"
     BYTES = "minimind.bytes"
     SHA256 = "minimind.sha256"
     PARAMETERS = "minimind.parameters"
@@ -148,6 +178,7 @@ class TaskFile(StrEnum):
     RESULT = "result.json"
     TEACHER = "teacher.json"
     SAMPLES = "samples.jsonl"
+    """Answers that the model wrote while it learned from rewards."""
     REFERENCE = "reference.npz"
     CHECKPOINTS = "checkpoints"
     FORCE = "force"

@@ -44,6 +44,8 @@ class TrainConfig(BaseModel):
     title: ClassVar[str]
     data_format: ClassVar[str]
     """The format of the data files, a key of `trainer.row_formats.KEYS`."""
+    max_eval_rows: ClassVar[int] = 1000
+    """Rows held out at most: evaluation must stay a small part of a run."""
     needs_base: ClassVar[bool] = False
     """Whether from_weight cannot be none."""
     aliases: ClassVar[dict[str, str]] = {"use_compile": "compile"}

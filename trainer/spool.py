@@ -71,7 +71,7 @@ class Spool:
                 file.truncate(content_end - len(tail) + tail.rfind(b"\n") + 1)
 
     def _recorded_steps(self) -> tuple[int, int]:
-        last = last_eval = 0
+        last, last_eval = 0, -1
         for record, _ in read_records(self.path):
             if record["kind"] != "metrics":
                 continue

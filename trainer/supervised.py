@@ -16,19 +16,20 @@ from trainer.adapter_bases import read_record
 from trainer.base_sizes import sidecar, size_problems
 from trainer.bases import Base, build_model, check_pth_tokenizer, recorded_base, resolve_base
 from trainer.checkpoints import Checkpoint, Checkpoints
-from trainer.configs import DPOConfig, TrainConfig
+from trainer.configs import TrainConfig
 from trainer.data import Rows, load_rows
 from trainer.errors import BaseModelError, SettingsError
 from trainer.minimind_files import write_pth
 from trainer.models import is_minimind, load_folder
 from trainer.pair_rows import load_pairs
+from trainer.prompts import load_prompts
 from trainer.rope import is_yarn
 from trainer.session import Session, write_json
 from trainer.tokenization import ChatTokenizer, load_tokenizer, tokenizer_hash
 
 log = logging.getLogger("trainer")
-MAX_EVAL_ROWS = 1000
-"""Rows held out at most: evaluation must stay a small part of a run."""
+LOADERS = {"dpo": load_pairs, "rlaif": load_prompts}
+"""How data of a format is loaded, where not as plain rows."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _tokenizer(config: TrainConfig, base: Base, home: Path) -> ChatTokenizer:
 def _load(path: str, config: TrainConfig, tokenizer: ChatTokenizer, session: Session) -> Rows:
     full = str(session.home / path)
     cache = session.task_dir.parent / ".cache" / "tokens"
-    load: Any = load_pairs if isinstance(config, DPOConfig) else load_rows
+    load: Any = LOADERS.get(config.data_format, load_rows)
     rows = load(full, config, tokenizer, cache, _progress(path))
     report = rows.report
     log.info(
@@ -125,7 +126,7 @@ def _split(config: TrainConfig, tokenizer: ChatTokenizer, rows: Rows, session: S
     """Training and evaluation rows: another file, or a part drawn by the seed."""
     if config.eval_data_path:
         return rows, _load(config.eval_data_path, config, tokenizer, session)
-    count = min(MAX_EVAL_ROWS, round(len(rows) * config.eval_fraction))
+    count = min(config.max_eval_rows, round(len(rows) * config.eval_fraction))
     if count == 0 or len(rows) - count < 1:
         return rows, None
     order = np.random.default_rng([config.seed, len(rows)]).permutation(len(rows))

@@ -1,0 +1,209 @@
+"""The loop of the types that learn from rewards, with real models of 20,000 weights and the shipped tokenizer."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.bases import Base
+from trainer.errors import DataError, RewardError
+from trainer.grpo import GRPOLoop
+from trainer.models import model_config, new_model
+from trainer.names import Outcome
+from trainer.ppo import PPOLoop
+from trainer.prompts import Prompts, load_prompts
+from trainer.reference_model import keep_reference
+from trainer.rl_config import GRPOConfig, PPOConfig, RolloutConfig, SPOConfig
+from trainer.session import Session
+from trainer.spo import SPOLoop
+from trainer.supervised import Parts
+from trainer.tokenization import load_tokenizer
+
+TYPES: dict[str, tuple[type[RolloutConfig], Any, dict[str, Any]]] = {
+    "grpo": (GRPOConfig, GRPOLoop, {"num_generations": 3}),
+    "spo": (SPOConfig, SPOLoop, {"accumulation_steps": 2}),
+    "ppo": (PPOConfig, PPOLoop, {"mini_batch_size": 2}),
+}
+SHORT = [{"kind": "regex", "pattern": "[aeiou]"}, {"kind": "length", "min_chars": 5, "max_chars": 20}]
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    return load_tokenizer(None)
+
+
+@pytest.fixture
+def prompts_file(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.jsonl"
+    rows = [{"conversations": [{"role": "user", "content": f"{i} + {i} = ?"}], "gt": [str(2 * i)]} for i in range(12)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def make(tmp_path: Path, prompts_file: Path, tokenizer: Any) -> Iterator[Callable[..., Any]]:
+    sessions: list[Session] = []
+
+    def loop(kind: str, name: str = "task", held_out: int = 0, **values: Any) -> Any:
+        for session in sessions:  # as if its process had ended
+            session.__exit__(None, None, None)
+        cls, loop_class, own = TYPES[kind]
+        given = {"data_path": str(prompts_file), "from_weight": "base", "device": "cpu", "hidden_size": 32}
+        given |= {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
+        given |= {"batch_size": 4, "learning_rate": 3e-3, "epochs": 2, "max_gen_len": 8, "rollout_temperature": 1.0}
+        given |= {"thinking_ratio": 0.3, "rewards": SHORT, "samples_per_step": 2}
+        config = cls.model_validate(given | own | values)
+        sessions.append(Session.open(config, tmp_path / name, tmp_path, name, tracked=False))
+        torch.manual_seed(3)
+        model = new_model(model_config(config, len(tokenizer), tokenizer))
+        rows = load_prompts(str(prompts_file), config, tokenizer)
+        order = np.arange(len(rows))
+        held = rows.subset(order[:held_out]) if held_out else None
+        resumed = (tmp_path / name / "reference").exists()
+        parts = Parts(model, tokenizer, rows.subset(order[held_out:]), held, resumed, Base("none"))  # type: ignore[arg-type]
+        reference = None
+        if getattr(config, config.ref_name):
+            reference = keep_reference(tmp_path / name, model, tokenizer, resumed, config.packing, first=True)
+        return loop_class(config, sessions[-1], parts, reference)
+
+    yield loop
+    for session in sessions:
+        session.__exit__(None, None, None)
+
+
+def points(folder: Path, key: str) -> dict[int, float]:
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {r["step"]: r["values"][key] for r in records if r["kind"] == "metrics" and key in r["values"]}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_resume_goes_on_bit_for_bit(make: Any, tmp_path: Path, run_until: Any, kind: str) -> None:
+    assert make(kind, "whole", held_out=2).run() is Outcome.FINISHED
+    loop = make(kind, "parts", held_out=2)
+    stop_at(loop, 3)
+    assert loop.run() is Outcome.STOPPED
+    (tmp_path / "parts" / "samples.jsonl").open("a").write('{"step": 9, "prompt": "lost"}\n{"step": 10, "pro')
+    assert make(kind, "parts", held_out=2).run() is Outcome.FINISHED
+    for key in ("train/loss", "train/reward", "train/grad_norm", "train/kl", "rollout/length", "reward/length"):
+        whole, parts = (points(tmp_path / name, key) for name in ("whole", "parts"))
+        assert parts == whole, key
+        assert len(whole) >= 3
+    assert points(tmp_path / "parts", "eval/reward")[0] == points(tmp_path / "whole", "eval/reward")[0]
+    samples = [(tmp_path / name / "samples.jsonl").read_text() for name in ("whole", "parts")]
+    assert samples[0] == samples[1]
+
+
+def stop_at(loop: Any, step: int) -> None:
+    keep = loop._keep
+
+    def stopping(groups: Any) -> None:
+        keep(groups)
+        loop.session.stop_requested = loop.step + 1 >= step
+
+    loop._keep = stopping
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_was_rewarded_becomes_more_frequent(make: Any, tmp_path: Path, kind: str) -> None:
+    values = {"rewards": [{"kind": "regex", "pattern": "e"}], "batch_size": 12, "epochs": 15, "max_gen_len": 2}
+    values |= {"thinking_ratio": 0, "system_prompt_ratio": 0, "learning_rate": 1e-2, "accumulation_steps": 1}
+    values |= {"top_k": 8, "mini_batch_size": 12} if kind == "ppo" else {"top_k": 8}
+    more = {"critic_learning_rate": 1e-2, "kl_coef": 0.0} if kind == "ppo" else {"beta": 0.0}
+    make(kind, **values, **more).run()
+    rewards = list(points(tmp_path / "task", "train/reward").values())
+    assert np.mean(rewards[-5:]) > np.mean(rewards[:5]) + 0.1
+
+
+def test_equal_rewards_in_a_group_teach_nothing_and_break_nothing(make: Any, tmp_path: Path) -> None:
+    values = {"rewards": [{"kind": "regex", "pattern": "."}], "beta": 0.0, "weight_decay": 0.0}
+    loop = make("grpo", **values)
+    before = {name: value.clone() for name, value in loop.model.state_dict().items()}
+    loop.run()
+    assert all(torch.equal(before[name], value) for name, value in loop.model.state_dict().items())
+    assert set(points(tmp_path / "task", "train/loss").values()) == {0.0}
+
+
+def test_answers_without_an_end_are_counted_as_cut(make: Any, tmp_path: Path) -> None:
+    loop = make("grpo", max_gen_len=2)
+    loop.run()
+    samples = [json.loads(line) for line in (tmp_path / "task" / "samples.jsonl").read_text().splitlines()]
+    assert {s["tokens"] for s in samples} <= {1, 2}
+    assert all(s["ended"] or s["tokens"] == 2 for s in samples)
+    assert set(points(tmp_path / "task", "rollout/truncated").values()) <= {i / 12 for i in range(13)}
+
+
+def test_learning_scores_what_was_drawn(make: Any, tmp_path: Path) -> None:
+    make("grpo", "plain", rollout_temperature=0.7).run()
+    make("grpo", "cut", rollout_temperature=0.7, top_k=3).run()
+    assert max(points(tmp_path / "plain", "rollout/logp_gap").values()) < 1e-4
+    assert min(points(tmp_path / "cut", "rollout/logp_gap").values()) > 0.1
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_step_whose_reward_fails_is_told_and_left_out(
+    make: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_rewards.py").write_text(
+        "def odd(samples):\n    return [float('nan') if i % 2 else 1.0 for i in range(len(samples))]\n"
+        "def bad(samples):\n    raise ValueError('no service')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("MINIMIND_REWARD_MODULES", "odd_rewards")
+    rewards = [{"kind": "function", "function": "odd_rewards:odd"}, {"kind": "length"}]
+    loop = make(kind, "skip", rewards=rewards, reward_errors="skip")
+    assert loop.run() is Outcome.FINISHED
+    losses = list(points(tmp_path / "skip", "train/loss").values())
+    assert np.isfinite(losses).all()
+    events = [json.loads(x) for x in (tmp_path / "skip" / "metrics.jsonl").read_text().splitlines()]
+    assert any(e["kind"] == "event" and "odd_rewards:odd returned nan" in e["text"] for e in events)
+    with pytest.raises(RewardError, match="odd_rewards:odd returned nan"):
+        make(kind, "stop", rewards=rewards).run()
+    failing = [{"kind": "function", "function": "odd_rewards:bad"}]
+    with pytest.raises(RewardError, match="No answer of step 1 could be rewarded"):
+        make(kind, "all", rewards=failing, reward_errors="skip").run()
+
+
+def test_ppo_stops_a_step_that_moves_too_far(make: Any, tmp_path: Path) -> None:
+    make("ppo", "free", ppo_update_iters=3, early_stop_kl=0.0).run()
+    make("ppo", "held", ppo_update_iters=3, early_stop_kl=1e-9, learning_rate=1e-2).run()
+    assert set(points(tmp_path / "free", "train/updates").values()) == {6.0}
+    assert set(points(tmp_path / "held", "train/updates").values()) == {1.0}
+
+
+def test_missing_answers_are_named_before_training(make: Any, prompts_file: Path, tokenizer: Any) -> None:
+    with prompts_file.open("a") as file:
+        file.write('{"conversations": [{"role": "user", "content": "Why?"}]}\n')
+    config = GRPOConfig.model_validate({"data_path": str(prompts_file), "from_weight": "base"})
+    with pytest.raises(DataError, match=r"1 of 13 rows .* have no right answers in gt \(line 13\)"):
+        load_prompts(str(prompts_file), config, tokenizer)
+
+
+def test_prompts_that_fill_the_window_are_left_out_and_named(prompts_file: Path, tokenizer: Any) -> None:
+    long = {"conversations": [{"role": "user", "content": "word " * 400}], "gt": ["1"]}
+    with prompts_file.open("a") as file:
+        file.write(json.dumps(long) + "\n")
+    values = {"data_path": str(prompts_file), "from_weight": "base", "max_seq_len": 64}
+    config = GRPOConfig.model_validate(values)
+    prompts = load_prompts(str(prompts_file), config, tokenizer)
+    assert len(prompts) == 12
+    assert "1 of 13 prompts" in prompts.report.notices[-1]
+    assert "line 13" in prompts.report.notices[-1]
+    assert all(len(prompts.get(i, epoch).ids) <= 64 for i in range(12) for epoch in range(5))
+    with pytest.raises(DataError, match="line 13"):
+        load_prompts(str(prompts_file), config.model_copy(update={"unlabelled_rows": "refuse"}), tokenizer)
+    with pytest.raises(DataError, match="13 of 13 prompts") as none:
+        load_prompts(str(prompts_file), config.model_copy(update={"max_seq_len": 8}), tokenizer)
+    assert "Raise max_seq_len" in none.value.hint
+
+
+def test_a_prompt_is_the_template_up_to_the_answer(prompts_file: Path, tokenizer: Any) -> None:
+    values = {"data_path": str(prompts_file), "from_weight": "base", "system_prompt_ratio": 0, "thinking_ratio": 1}
+    prompts: Prompts = load_prompts(str(prompts_file), GRPOConfig.model_validate(values), tokenizer)
+    text = tokenizer.decode(prompts.get(3, 0).ids)
+    assert text == "<|im_start|>user\n3 + 3 = ?<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    assert prompts.get(3, 0).gt == ("6",)
+    assert prompts.places([3, 5]) == f"lines 4, 6 of {prompts_file}" or "4" in prompts.places([3, 5])
