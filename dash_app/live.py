@@ -3,21 +3,13 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from dash_app.charts import curves as curves_of
 from dash_app.views import task_view
-from minimind_platform import Metric
 from minimind_platform.errors import PlatformError, TrackingUnavailableError
 
 if TYPE_CHECKING:
     from minimind_platform import Platform, Series
 
-CURVES: dict[str, str] = {
-    "loss": Metric.LOSS,
-    "loss_min": Metric.LOSS_MIN,
-    "loss_max": Metric.LOSS_MAX,
-    "eval_loss": Metric.EVAL_LOSS,
-    "learning_rate": Metric.LEARNING_RATE,
-}
-"""The curves of the page and their metrics."""
 MOST_POINTS = 10_000
 """Of one curve on the page; its script has the same limit and asks for the whole curve again beyond it."""
 
@@ -29,18 +21,19 @@ def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[s
         NotFoundError: there is no such task.
         PlatformError: `since` is malformed.
     """
-    known = _parse_since(since)
     task = platform.task(id)
+    names = curves_of(task.type)
+    known = _parse_since(since, names)
     tracking = platform.tracking_alive()
     curves: dict[str, Any] = {}
     if tracking:
         try:
-            series = platform.series(task.id, list(CURVES.values()), known)
+            series = platform.series(task.id, list(names.values()), known)
         except TrackingUnavailableError:
             tracking = False
         else:
             curves = {
-                name: _points(name, series[key]) for name, key in CURVES.items() if key in series and series[key].steps
+                name: _points(name, series[key]) for name, key in names.items() if key in series and series[key].steps
             }
     log = platform.log(task.id, offset)
     return {
@@ -70,12 +63,12 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _parse_since(text: str) -> dict[str, int]:
+def _parse_since(text: str, names: dict[str, str]) -> dict[str, int]:
     """By metric; the page says `loss:120`, scripts may say `train/loss:120` or send JSON."""
     try:
         pairs = (
             json.loads(text) if text.startswith("{") else dict(part.rsplit(":", 1) for part in text.split(",") if part)
         )
-        return {CURVES.get(key, key): int(step) for key, step in pairs.items()}
+        return {names.get(key, key): int(step) for key, step in pairs.items()}
     except (ValueError, TypeError, AttributeError):
         raise PlatformError(f"since must look like loss:120,eval_loss:100, got {text!r}.") from None

@@ -1,9 +1,8 @@
-// Loss and learning rate. The scripts own the charts: points are appended and never sent twice.
+// Loss and learning rate, and the charts of a training type, which the page describes. The scripts own the charts: points are appended and never sent twice.
 (function () {
   "use strict";
   const { text, h } = mm;
   const MOST_POINTS = 10000;
-  const NAMES = ["loss", "loss_min", "loss_max", "eval_loss", "learning_rate"];
   // Which trace of which chart a curve is. The band is drawn first, so that the lines lie on it.
   const PLACES = { loss_min: ["loss", 0], loss_max: ["loss", 1], loss: ["loss", 2], eval_loss: ["loss", 3], learning_rate: ["learning_rate", 0] };
   let library = null;
@@ -17,16 +16,19 @@
 
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function look(kind, logScale) {
+  // Lines of a training type: up to four, whose names need the room under the chart.
+  const BELOW = { orientation: "h", x: 0, y: -0.24, yanchor: "top", font: { size: 12 }, itemclick: "toggle", entrywidth: 0.5, entrywidthmode: "fraction" };
+
+  function look(kind, logScale, lines) {
     const grid = token("--grid"), ink = token("--quiet"), card = token("--card");
     return {
       margin: { l: 52, r: 16, t: 8, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: token("--font"), size: 12, color: ink }, showlegend: kind === "loss", uirevision: "keep",
-      legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: "toggle" },
+      font: { family: token("--font"), size: 12, color: ink }, showlegend: kind !== "learning_rate", uirevision: "keep",
+      legend: lines ? BELOW : { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: "toggle" },
       hovermode: "x unified", hoverlabel: { bgcolor: card, bordercolor: grid, font: { color: token("--ink"), family: token("--font") } },
       xaxis: { showgrid: false, zeroline: false, linecolor: grid, tickfont: { size: 11 }, title: { text: text("step_axis"), font: { size: 11 }, standoff: 8 }, tickformat: ",d", nticks: 8, rangemode: "tozero" },
-      yaxis: kind === "loss"
-        ? { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, type: logScale ? "log" : "linear", nticks: 6 }
+      yaxis: kind !== "learning_rate"
+        ? { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, type: kind === "loss" && logScale ? "log" : "linear", nticks: 6 }
         : { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, exponentformat: "e", rangemode: "tozero", nticks: 6 },
       dragmode: "zoom",
     };
@@ -43,9 +45,16 @@
     };
   }
 
-  function traces(kind, curves) {
+  function traces(kind, curves, lines) {
     const style = styles()[kind];
     const base = (name, curve, extra) => Object.assign({ type: "scatter", mode: "lines", x: curve.steps.slice(), y: curve.values.slice(), name }, extra);
+    if (lines) {
+      const colours = [token("--accent-line"), token("--second-line"), token("--third-line")];
+      return lines.map((line) => base(line.label, curves[line.name], {
+        mode: line.held_out ? "lines+markers" : "lines", hovertemplate: "%{y:.4f}", marker: { size: 6 },
+        line: { width: line.held_out ? 1.5 : 2, dash: line.held_out ? "dot" : "solid", color: colours[line.colour % 3] },
+      }));
+    }
     if (kind === "learning_rate") {
       return [base(text("learning_rate"), curves.learning_rate, Object.assign({ fill: "tozeroy", hovertemplate: "%{y:.2e}<extra></extra>" }, style[0]))];
     }
@@ -58,11 +67,17 @@
   }
 
   function create(root) {
-    const empty = () => Object.fromEntries(NAMES.map((name) => [name, { steps: [], values: [] }]));
     const state = {
-      curves: empty(), replace: false, drawn: false, logScale: remembered(),
+      curves: {}, places: Object.assign({}, PLACES), lines: {}, replace: false, drawn: false, logScale: remembered(),
       boxes: { loss: root.querySelector("#chart-loss"), learning_rate: root.querySelector("#chart-learning_rate") },
     };
+    for (const box of root.querySelectorAll("[data-lines]")) {
+      const kind = box.id.replace("chart-", ""), lines = JSON.parse(box.dataset.lines);
+      state.boxes[kind] = box;
+      state.lines[kind] = lines;
+      lines.forEach((line, index) => { state.places[line.name] = [kind, index]; });
+    }
+    for (const name of Object.keys(state.places)) { state.curves[name] = { steps: [], values: [] }; }
     const toggle = root.querySelector("#log-scale");
     const press = () => toggle.setAttribute("aria-pressed", state.logScale);
     press();
@@ -84,13 +99,13 @@
 
   function since(state) {
     if (state.replace) { return ""; }
-    return NAMES.filter((name) => state.curves[name].steps.length).map((name) => `${name}:${state.curves[name].steps.at(-1)}`).join(",");
+    return Object.keys(state.places).filter((name) => state.curves[name].steps.length).map((name) => `${name}:${state.curves[name].steps.at(-1)}`).join(",");
   }
 
   async function add(state, fresh, task) {
     const any = Object.keys(fresh).length > 0;
     if (state.replace && any) {
-      for (const name of NAMES) { state.curves[name] = { steps: [], values: [] }; }
+      for (const name of Object.keys(state.places)) { state.curves[name] = { steps: [], values: [] }; }
     }
     for (const [name, curve] of Object.entries(fresh)) {
       state.curves[name].steps.push(...curve.steps);
@@ -104,7 +119,7 @@
     await load();
     if (!state.drawn || state.replace) { draw(state); } else { extend(state, fresh); }
     // Too many points make the page slow; the whole curve is asked for again, which the server thins out.
-    state.replace = !state.replace && NAMES.some((name) => state.curves[name].steps.length > MOST_POINTS);
+    state.replace = !state.replace && Object.keys(state.places).some((name) => state.curves[name].steps.length > MOST_POINTS);
   }
 
   function nothing(box, task) {
@@ -115,16 +130,16 @@
   function draw(state) {
     for (const [kind, box] of Object.entries(state.boxes)) {
       if (!state.drawn) { box.replaceChildren(); }
-      window.Plotly.react(box, traces(kind, state.curves), look(kind, state.logScale), { displayModeBar: false, responsive: true, doubleClick: "reset" });
+      window.Plotly.react(box, traces(kind, state.curves, state.lines[kind]), look(kind, state.logScale, state.lines[kind]), { displayModeBar: false, responsive: true, doubleClick: "reset" });
     }
     state.drawn = true;
   }
 
   function extend(state, fresh) {
     for (const [kind, box] of Object.entries(state.boxes)) {
-      const names = Object.keys(fresh).filter((name) => PLACES[name][0] === kind);
+      const names = Object.keys(fresh).filter((name) => state.places[name][0] === kind);
       if (!names.length) { continue; }
-      window.Plotly.extendTraces(box, { x: names.map((name) => fresh[name].steps), y: names.map((name) => fresh[name].values) }, names.map((name) => PLACES[name][1]));
+      window.Plotly.extendTraces(box, { x: names.map((name) => fresh[name].steps), y: names.map((name) => fresh[name].values) }, names.map((name) => state.places[name][1]));
     }
   }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import Dash, Input, Output, State, dcc, html
 
 from dash_app import formats
+from dash_app.charts import CHARTS
 from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill
 from dash_app.forms import INTO_CONFIG_ONLY
 from dash_app.pages import samples
@@ -166,6 +167,7 @@ def _overview(task: "Task", t: Texts) -> list[Any]:
             ],
             className="charts",
         ),
+        *_more_charts(task, t),
         html.Section(
             [
                 html.Div(
@@ -217,11 +219,18 @@ def _tile(key: str, t: Texts, note: str) -> html.Div:
     )
 
 
-def _chart(key: str, t: Texts, tool: Any = None) -> html.Section:
+def _more_charts(task: "Task", t: Texts) -> list[Any]:
+    """What the training type has beside loss and learning rate."""
+    charts = CHARTS.get(task.type, ())
+    found = [_chart(chart.key, t, **attributes(data_lines=chart.spec(t))) for chart in charts]
+    return [html.Div(found, className="charts charts-more")] if found else []
+
+
+def _chart(key: str, t: Texts, tool: Any = None, **more: Any) -> html.Section:
     return html.Section(
         [
             html.Div([html.H2(t(f"task.chart_{key}")), html.Div(tool, className="card-tools")], className="card-head"),
-            html.Div(id=f"chart-{key}", className="chart"),
+            html.Div(id=f"chart-{key}", className="chart", **more),
         ],
         className="panel",
     )

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 import dash_app
 from dash_app import formats, forms
+from dash_app.charts import CHARTS, CURVES
 from dash_app.pages import models, new_task, task
 from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
 from dash_app.texts import LANGUAGES, pick_texts, texts
@@ -317,6 +318,20 @@ def test_advice_is_told_at_its_field_in_each_language() -> None:
         first, second = new_task.advice(advice(config, 63, 419), texts(language))
         assert text_of(first).startswith(told)
         assert "8" in text_of(second) and "#field-eval_fraction" in str(second)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("type_name", CHARTS)
+def test_every_chart_of_a_type_is_described(platform: FakePlatform, type_name: str, language: str) -> None:
+    running = platform.task("a2")
+    platform.all[running.id] = replace(running, type=type_name)
+    parts = by_id(task.layout(platform, "a2", texts(language)))  # type: ignore[arg-type]
+    for chart in CHARTS[type_name]:
+        lines = json.loads(parts[f"chart-{chart.key}"].to_plotly_json()["props"]["data-lines"])
+        assert [line["name"] for line in lines] == [line.name for line in chart.lines]
+        assert all(line["label"] and line["colour"] < 3 for line in lines)
+    names = [line.name for chart in CHARTS[type_name] for line in chart.lines]
+    assert not set(names) & set(CURVES) and len(names) == len(set(names))
 
 
 def test_a_version_beyond_the_first_ones_has_all_cells(platform: FakePlatform, monkeypatch: pytest.MonkeyPatch) -> None:

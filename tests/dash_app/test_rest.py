@@ -132,6 +132,17 @@ def test_a_live_update_holds_only_what_is_new(client: TestClient, platform: Fake
     assert len(third["curves"]["loss"]["steps"]) == 1
 
 
+def test_a_training_type_has_curves_of_its_own(client: TestClient, platform: FakePlatform) -> None:
+    task = platform.task("a2")
+    assert "eval_accuracy" not in client.get("/api/tasks/a2/live").json()["curves"]
+    platform.all[task.id] = replace(task, type="dpo")
+    platform.steps_a_second = 0
+    first = client.get("/api/tasks/a2/live").json()["curves"]
+    assert {"loss", "accuracy", "eval_accuracy", "chosen_reward", "eval_rejected_logp"} <= set(first)
+    since = ",".join(f"{name}:{curve['steps'][-1]}" for name, curve in first.items())
+    assert client.get("/api/tasks/a2/live", params={"since": since}).json()["curves"] == {}
+
+
 def test_a_very_long_curve_is_thinned_and_keeps_its_spikes(client: TestClient, platform: FakePlatform) -> None:
     count = 100_003
     spiky = [9.0 if step == 77_777 else 1.0 for step in range(count)]
