@@ -15,7 +15,7 @@ import numpy as np
 from trainer.chat import SYSTEM_PROMPTS, conversation, render_prompt, system_prefixes, takes_system_prompt
 from trainer.data import SHOWN_ROWS, DataReport
 from trainer.errors import DataError
-from trainer.reward_specs import needs_gt
+from trainer.reward_specs import GT_HINT, Reward, gt_fault, needs_gt
 from trainer.rl_config import RolloutConfig
 from trainer.rows import RowReader, key_notices
 from trainer.sources import DataSet, Place
@@ -141,7 +141,7 @@ def load_prompts(
     rows, lengths = _read(reader, tokenizer, config, progress)
     notices = key_notices(reader.data, reader.ignored)
     if needs_gt(config.rewards):
-        _check_gt(reader.data, rows)
+        _check_gt(reader.data, rows, config.rewards)
     fits = lengths <= config.max_seq_len
     if not fits.all():
         notices.append(_too_long(reader.data, rows, fits, config))
@@ -184,15 +184,12 @@ def _read(
     return rows, np.array(lengths, dtype=np.int32)
 
 
-def _check_gt(data: DataSet, rows: list[_Row]) -> None:
-    missing = [row.place for row in rows if not row.gt]
-    if missing:
-        lines = data.places(missing[:SHOWN_ROWS]) + (", …" if len(missing) > SHOWN_ROWS else "")
-        raise DataError(
-            f"{len(missing):,} of {len(rows):,} rows of {data.path} have no right answers in gt ({lines}), and a "
-            "reward compares with them.",
-            'Add them, as "gt": ["72"], or take the reward answer out of rewards.',
-        )
+def _check_gt(data: DataSet, rows: list[_Row], rewards: Sequence[Reward]) -> None:
+    faults = [(row.place, fault) for row in rows if (fault := gt_fault(rewards, row.gt))]
+    if faults:
+        lines = data.places([place for place, _ in faults[:SHOWN_ROWS]]) + (", …" if len(faults) > SHOWN_ROWS else "")
+        count = f"{len(faults):,} of {len(rows):,} rows of {data.path}"
+        raise DataError(f"{count} cannot be rewarded ({lines}): {faults[0][1]}.", GT_HINT)
 
 
 def _too_long(data: DataSet, rows: list[_Row], fits: np.ndarray, config: RolloutConfig) -> str:

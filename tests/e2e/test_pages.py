@@ -1,5 +1,6 @@
 """The pages in a real browser, against the platform in memory: what a person sees, and what the browser must not do."""
 
+import json
 import re
 import sys
 import time
@@ -16,9 +17,10 @@ from fake_data import HTML
 
 from dash_app.texts import texts
 from minimind_platform.errors import NotFoundError, PlatformError
+from minimind_platform.views import Dataset
 
 pytestmark = pytest.mark.browser
-PAGES = ("/tasks", "/tasks?q=nothing-has-this", "/new", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", "/nope")
+PAGES = ("/tasks", "/tasks?q=no-such", "/new?type=grpo", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", "/nope")
 DATA = "dataset/samples/pretrain.jsonl"
 
 
@@ -200,6 +202,52 @@ def test_type_and_preset_change_defaults_but_not_what_was_typed(page: Page) -> N
     expect(page.locator("#field-hidden_size")).to_have_value("128")
     page.locator("#field-hidden_size").fill("136")
     expect(page.locator("#preset input[value='']")).to_be_checked()
+
+
+def test_from_rewards_to_samples(page: Page, site: Site) -> None:
+    site.platform.data.append(Dataset("dataset/sums.jsonl", "sums.jsonl", 2_000, 20, "rlaif", time.time()))
+    shown(page, "/new?data=dataset/sums.jsonl")
+    expect(page.locator("#group-rewards")).to_be_hidden()
+    page.locator("#task-type input[value=grpo]").check()
+    expect(page.locator(".reward-card")).to_have_count(2)
+    text = page.locator("#field-rewards")
+    untouched = text.input_value()
+    page.locator("#reward-add").press("Enter")
+    expect(page.locator("#reward-3-kind")).to_be_focused()
+    page.locator("#reward-3-kind").select_option("regex")
+    expect(page.locator("#reward-3-pattern-error")).to_have_text("Required, but empty.")
+    page.locator("#reward-3-pattern").fill("^yes")
+    expect(page.locator("#reward-3-pattern-error")).to_be_empty()
+    page.locator("#reward-1-remove").click()
+    expect(page.locator("#reward-2-pattern")).to_have_value("^yes")
+    page.locator(".toast-box button", has_text="Undo").click()
+    expect(page.locator(".reward-card")).to_have_count(3)
+    page.locator("#reward-3-remove").click()
+    expect(text).to_have_value(untouched)
+    page.locator("#reward-2-weight").fill("0.25")
+    page.locator("#submit-task").click()
+    expect(page.locator("#task-state")).to_have_text("Queued")
+    page.locator("#tab-settings").click()
+    expect(page.locator("#settings-table .changed", has_text="rewards")).to_contain_text("repetition ×0.25")
+
+    page.locator("#tab-samples").click()
+    expect(page.locator("#samples-rows")).to_contain_text("No samples yet")
+    file = site.platform.samples_file(page.url.split("/")[-1].partition("#")[0])
+    file.parent.mkdir(parents=True)
+    sample = {"prompt": HTML, "completion": "word " * 99, "gt": ["4"], "rewards": {"answer": 1.0}, "advantage": 0.5}
+    rows = [sample | {"step": step, "reward": step % 3, "tokens": 99, "ended": False} for step in range(1, 31)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    expect(page.locator("#samples-rows tbody tr")).to_have_count(20, timeout=10_000)
+    first = page.locator("#samples-rows tbody tr").first
+    expect(first).to_contain_text(HTML)
+    first.locator(".sample-more").click()
+    expect(first.locator(".sample-more")).to_have_attribute("aria-expanded", "true")
+    page.locator("#samples-older").click()
+    expect(page.locator("#samples-pager")).to_contain_text("steps 1–10")
+    page.locator("#samples-order").select_option("most")
+    page.locator("#samples-last_step").fill("9")
+    expect(page.locator("#samples-rows tbody tr")).to_have_count(9)
+    expect(first).to_contain_text("2")
 
 
 def test_train_from_this_and_clone_fill_in_the_form(page: Page) -> None:

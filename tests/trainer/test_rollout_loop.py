@@ -178,7 +178,9 @@ def test_missing_answers_are_named_before_training(make: Any, prompts_file: Path
     with prompts_file.open("a") as file:
         file.write('{"conversations": [{"role": "user", "content": "Why?"}]}\n')
     config = GRPOConfig.model_validate({"data_path": str(prompts_file), "from_weight": "base"})
-    with pytest.raises(DataError, match=r"1 of 13 rows .* have no right answers in gt \(line 13\)"):
+    with pytest.raises(
+        DataError, match=r"1 of 13 rows .* cannot be rewarded \(line 13\): it has no right answers in gt"
+    ):
         load_prompts(str(prompts_file), config, tokenizer)
 
 
