@@ -93,6 +93,19 @@ def test_other_losses_on_cuda_are_those_of_the_cpu(
         assert list(series("cuda", key).values()) == pytest.approx(list(series("cpu", key).values()), rel=0.03)
 
 
+@pytest.mark.parametrize("values", [{}, {"dtype": "float32"}, {"compile": True}, {"packing": False}])
+def test_preferences_on_cuda_are_those_of_the_cpu(
+    prefer: Callable[..., Any], make_pairs: Callable[..., Any], series: Any, values: dict[str, Any]
+) -> None:
+    pairs, held_out = make_pairs(40), make_pairs(20, seed=1)
+    sizes = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "learning_rate": 3e-3, "epochs": 2}
+    prefer("cpu", data=pairs, held_out=held_out, **sizes).run()
+    loop = prefer("cuda", data=pairs, held_out=held_out, **sizes, device="cuda:0", **values)
+    assert loop.run() is Outcome.FINISHED
+    for key in ("train/loss", "dpo/chosen_logp", "eval/loss"):
+        assert list(series("cuda", key).values()) == pytest.approx(list(series("cpu", key).values()), rel=0.05)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.03), ("float16", 0.01)])
 def test_a_reward_model_on_cuda_thinks_as_on_the_cpu(
     tmp_path: Path, make_judge: Callable[..., None], dtype: str, tolerance: float
