@@ -37,6 +37,8 @@ class ConfigField:
         """The allowed values in short, such as `1 – 128` or `> 0, < 1`; "" if anything goes."""
         if self.choices:
             return ", ".join(self.choices)
+        if self.kind == "rewards":
+            return f'JSON such as [{{"kind": "answer", "weight": 1}}], kinds: {", ".join(REWARD_KINDS)}'
         low = "" if self.minimum is None else f"{'>' if self.exclusive_minimum else '≥'} {self.minimum:g}"
         high = "" if self.maximum is None else f"{'<' if self.exclusive_maximum else '≤'} {self.maximum:g}"
         return ", ".join(part for part in (low, high) if part)
