@@ -27,7 +27,7 @@ class Decoder:
 
     def __init__(self, model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> None:
         self.weights = DecoderWeights(model, device, dtype)
-        self.cache = KVCache(self.weights, device)
+        self.cache = KVCache(self.weights)
         self._rotary: Any = model.base_model.rotary_emb
         self.rotation = torch.empty(0)
         """Cosines and signed sines of every position [2, positions, head size], float32."""
@@ -36,8 +36,8 @@ class Decoder:
         """Take over the model's current weights."""
         self.weights.refresh()
 
-    def begin(self, prompts: Sequence[np.ndarray], more: int) -> torch.Tensor:
-        """Read prompts, for `more` tokens to follow each.
+    def begin(self, prompts: Sequence[np.ndarray], more: int, rows: int = 0) -> torch.Tensor:
+        """Read prompts, for `more` tokens to follow each. The cache has room for `rows` sequences, or more.
 
         Returns:
             The logits [prompts, vocabulary] of what follows, in the precision of the matrix products.
@@ -46,7 +46,7 @@ class Decoder:
         first_of = {key: index for index, key in reversed(list(enumerate(keys)))}
         different = sorted(first_of.values(), key=lambda index: -len(prompts[index]))  # like lengths stand together
         longest = len(prompts[different[0]])
-        self.cache.begin(torch.tensor([len(prompt) for prompt in prompts]), longest, more)
+        self.cache.begin([len(prompt) for prompt in prompts], max(rows, len(prompts)), more)
         self._rotate_up_to(longest + more)
         place = {keys[index]: row for row, index in enumerate(different)}
         row_of = torch.tensor([place[key] for key in keys], device=self.weights.device)

@@ -9,32 +9,36 @@ from trainer.decoder_weights import DecoderWeights
 
 
 class KVCache:
-    """Room for the keys and values of every layer."""
+    """Room for the keys and values of every layer. It is kept between batches, and replaced where it is too small."""
 
-    def __init__(self, weights: DecoderWeights, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, weights: DecoderWeights) -> None:
         self._weights = weights
-        self._room = torch.empty(0)
-        self._store: list[torch.Tensor] = []
-        """Of each layer [2, rows, key-value heads, slots, head size]."""
+        self.room = torch.empty((0,) * 6)
+        """[layers, 2, rows, key-value heads, slots, head size]; what a batch uses is its beginning."""
+        self._layers: list[torch.Tensor] = []
         self.starts = torch.empty(0)
         """Slot of the first token of each sequence [rows]."""
         self.filled = 0
         """Slots that are in use; the next token goes there."""
         self._bias: torch.Tensor | None = None
 
-    def begin(self, lengths: torch.Tensor, longest: int, more: int) -> None:
-        """Make room for prompts of these lengths [rows], of which the longest is given, and `more` tokens."""
-        weights, rows = self._weights, len(lengths)
-        size = (len(weights.layers), 2, rows, weights.kv_heads, longest + more, weights.head_size)
-        # Zeros, because what is hidden weighs nothing, and nothing times NaN is NaN
-        self._store = list(torch.zeros(size, dtype=weights.dtype, device=self.device))
-        self.starts = (longest - lengths).to(self.device)
+    def begin(self, lengths: list[int], rows: int, more: int) -> None:
+        """Make room for `rows` sequences, prompts of these lengths among them, and `more` tokens each."""
+        weights, longest = self._weights, max(lengths)
+        slots = longest + more
+        if self.room.shape[2] < rows or self.room.shape[4] < slots:
+            rows, slots = max(rows, self.room.shape[2]), max(-(-slots // 64) * 64, self.room.shape[4])
+            size = (len(weights.layers), 2, rows, weights.kv_heads, slots, weights.head_size)
+            self.room = torch.empty(0)  # frees the old one first
+            # Zeros, because what is hidden weighs nothing, and nothing times NaN is NaN
+            self.room = torch.zeros(size, dtype=weights.dtype, device=weights.device)
+        self._layers = list(self.room[:, :, : len(lengths)])
+        self.starts = longest - torch.tensor(lengths, device=weights.device)
         self.filled = longest
         self._bias = None
-        if int(lengths.min()) < longest:
-            empty = torch.arange(longest + more, device=self.device) < self.starts[:, None]
-            bias = torch.zeros(empty.shape, dtype=weights.dtype, device=self.device)
+        if min(lengths) < longest:
+            empty = torch.arange(longest + more, device=weights.device) < self.starts[:, None]
+            bias = torch.zeros(empty.shape, dtype=weights.dtype, device=weights.device)
             self._bias = bias.masked_fill_(empty, -torch.inf)[:, None, None]
 
     def fill(
@@ -43,7 +47,7 @@ class KVCache:
         """Store prompts [prompts, key-value heads, length, head size] that end where all do: prompt `which[i]` in row
         `rows[i]`."""
         length = keys.shape[2]
-        for kept, new in zip(self._store[layer], (keys, values), strict=True):
+        for kept, new in zip(self._layers[layer], (keys, values), strict=True):
             kept[rows, :, self.filled - length : self.filled] = new[which]
 
     def append(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,7 +57,7 @@ class KVCache:
         Returns:
             All keys and values so far, each [rows, key-value heads, slots, head size].
         """
-        kept_keys, kept_values = self._store[layer]
+        kept_keys, kept_values = self._layers[layer]
         kept_keys[:, :, self.filled] = keys
         kept_values[:, :, self.filled] = values
         return kept_keys[:, :, : self.filled + 1], kept_values[:, :, : self.filled + 1]
@@ -68,9 +72,9 @@ class KVCache:
 
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with these rows only, in this order."""
-        for layer, kept in enumerate(self._store):
+        for layer, kept in enumerate(self._layers):
             kept[:, : len(rows), :, : self.filled] = kept[:, rows, :, : self.filled]
-            self._store[layer] = kept[:, : len(rows)]
+            self._layers[layer] = kept[:, : len(rows)]
         self.starts = self.starts[rows]
         if self._bias is not None:
             self._bias = self._bias[rows]

@@ -9,7 +9,7 @@ A completion depends on its prompt, its noise and the weights, and not on what e
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from trainer.decoder_weights import can_decode
 from trainer.errors import Problem, SettingsError
 from trainer.forward_decoder import ForwardDecoder
 from trainer.sampling import Sampling, choose
+
+if TYPE_CHECKING:
+    from trainer.decoding_cuda import GraphDecoder
 
 LEAVE_SHARE = 0.2
 """Sequences that have ended leave when they are so many of the batch: moving the others costs about a step."""
@@ -66,8 +69,10 @@ class RolloutEngine:
         self._ends = torch.tensor(sorted(end_ids), dtype=torch.int64, device=device)
         precision: Any = getattr(torch, dtype) if device.type == "cuda" else torch.float32
         self._writer: Writer
+        self._graphs: GraphDecoder | None = None
         if can_decode(model):
-            self._writer = Decoder(model, device, precision)
+            self._writer = decoder = Decoder(model, device, precision)
+            self._graphs = _graphs(decoder, end_ids) if device.type == "cuda" else None
         else:
             self._writer = ForwardDecoder(model, pad_id, device, dtype)
 
@@ -93,22 +98,31 @@ class RolloutEngine:
         if not prompts:
             return []
         self._check(prompts, sampling.max_new_tokens)
+        assert noise.shape == (len(prompts), sampling.max_new_tokens), noise.shape
         if self.device.type == "cpu":
             self.refresh()
+        write = self._graphs.write if self._graphs else self._write
+        ids, logps = (tensor.cpu().numpy() for tensor in write(prompts, sampling, noise))
+        ending = np.isin(ids, self._ends.cpu().numpy())
+        ended = ending.any(axis=1)
+        lengths = np.where(ended, ending.argmax(axis=1) + 1, sampling.max_new_tokens)
+        return [
+            Completion(ids[row, :length].copy(), logps[row, :length].copy(), bool(ended[row]))
+            for row, length in enumerate(lengths)
+        ]
+
+    def _write(self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Tokens and their log-probabilities, each [prompts, max_new_tokens]; what follows an end token is void."""
         uniform = torch.from_numpy(noise).to(self.device)
-        shape = (len(prompts), sampling.max_new_tokens)
-        ids = torch.zeros(shape, dtype=torch.int64, device=self.device)
-        logps = torch.zeros(shape, device=self.device)
-        lengths = torch.full((len(prompts),), sampling.max_new_tokens, device=self.device)
+        ids = torch.zeros(noise.shape, dtype=torch.int64, device=self.device)
+        logps = torch.zeros(noise.shape, device=self.device)
         rows = torch.arange(len(prompts), device=self.device)
         going = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
         logits = self._writer.begin(prompts, sampling.max_new_tokens)
         for place in range(sampling.max_new_tokens):
             chosen, logp = choose(logits, uniform[rows, place], sampling)
             ids[rows, place], logps[rows, place] = chosen, logp
-            ending = going & torch.isin(chosen, self._ends)
-            lengths[rows[ending]] = place + 1
-            going &= ~ending
+            going &= ~torch.isin(chosen, self._ends)
             count = int(going.sum())
             if count == 0 or place + 1 == sampling.max_new_tokens:
                 break
@@ -117,9 +131,7 @@ class RolloutEngine:
                 self._writer.keep(kept)
                 rows, chosen, going = rows[kept], chosen[kept], going[kept]
             logits = self._writer.step(chosen)
-        ended = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
-        ended[rows[going]] = False
-        return _completions(ids, logps, lengths, ended)
+        return ids, logps
 
     def _check(self, prompts: Sequence[np.ndarray], more: int) -> None:
         longest = max(map(len, prompts))
@@ -130,11 +142,8 @@ class RolloutEngine:
             raise SettingsError([Problem("", "beyond_positions", text, values)])
 
 
-def _completions(
-    ids: torch.Tensor, logps: torch.Tensor, lengths: torch.Tensor, ended: torch.Tensor
-) -> list[Completion]:
-    all_ids, all_logps = ids.cpu().numpy(), logps.cpu().numpy()
-    return [
-        Completion(all_ids[row, :length].copy(), all_logps[row, :length].copy(), end)
-        for row, (length, end) in enumerate(zip(lengths.tolist(), ended.tolist(), strict=True))
-    ]
+def _graphs(decoder: Decoder, end_ids: Collection[int]) -> "GraphDecoder | None":
+    # Imported here: Triton is there only where PyTorch is made for a GPU.
+    from trainer.decoding_cuda import GraphDecoder, can_graph
+
+    return GraphDecoder(decoder, end_ids) if can_graph(decoder.weights) else None

@@ -14,8 +14,11 @@ from trainer.batches import make_batch
 from trainer.devices import autocast
 from trainer.failures import explain
 from trainer.losses import next_token_loss
+from trainer.models import model_config, new_model
 from trainer.names import ErrorClass, Outcome
 from trainer.reward_model import RewardModel
+from trainer.rollouts import RolloutEngine
+from trainer.sampling import Sampling, draws
 
 pytestmark = [
     pytest.mark.gpu,
@@ -162,3 +165,71 @@ def test_two_gpus_train_as_one_and_go_on_where_they_stopped(
             assert list(found) == list(one)
             close = 1e-3 if dtype == "float32" else 3e-2
             assert list(found.values()) == pytest.approx(list(one.values()), rel=close)
+
+
+# Rollouts -------------------------------------------------------------------------------------------------------------
+
+ROLLOUT_SIZES = {"hidden_size": 96, "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 160}
+ROLLOUT_KINDS = {
+    "v3": {},
+    "v2": {"architecture": "v2"},
+    "moe": {"use_moe": True, "num_experts_per_tok": 2},
+    "wide": {"hidden_size": 768, "num_key_value_heads": 4, "intermediate_size": 2432},
+}
+
+
+@pytest.fixture(params=ROLLOUT_KINDS)
+def writer(make_config: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
+    torch.manual_seed(0)
+    config = make_config(**ROLLOUT_SIZES | ROLLOUT_KINDS[request.param])
+    model = new_model(model_config(config, 1000))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    return model
+
+
+def rollout_prompts(count: int) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [random.integers(3, 1000, size=1 + (11 * index) % 40) for index in range(count)]
+
+
+@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize("sampling", [Sampling(21), Sampling(21, 0), Sampling(21, 0.8, 50, 0.9)], ids=str)
+def test_captured_rollouts_are_those_of_the_cpu(writer: Any, sampling: Sampling, count: int) -> None:
+    prompts, ends = rollout_prompts(count), list(range(40))
+    noise = draws(0, 0, 0, count, 21)
+    on_cpu = RolloutEngine(writer, ends, 0, torch.device("cpu"), "float32").generate(prompts, sampling, noise)
+    engine = RolloutEngine(writer.to(CUDA), ends, 0, CUDA, "float32")
+    captured = [engine.generate(prompts, sampling, noise) for _ in range(2)][-1]  # the second replays from the start
+    assert engine._graphs is not None
+    engine._graphs = None
+    plain = engine.generate(prompts, sampling, noise)
+    for other in (captured, plain):
+        # A number next to the border of two tokens may fall on either side of it.
+        same = [a.ids.tolist() == b.ids.tolist() and a.ended == b.ended for a, b in zip(on_cpu, other, strict=True)]
+        assert sum(same) >= count - 1
+        for one, two in zip(on_cpu, other, strict=True):
+            if one.ids.tolist() == two.ids.tolist():
+                np.testing.assert_allclose(one.logps, two.logps, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_captured_rollouts_have_the_log_probabilities_of_training(writer: Any, dtype: str) -> None:
+    prompts, noise = rollout_prompts(20), draws(0, 0, 0, 20, 30)
+    writer.to(CUDA).eval()
+    engine = RolloutEngine(writer, [], 0, CUDA, dtype)
+    engine.generate(prompts, Sampling(30), noise)
+    with torch.no_grad():
+        for parameter in writer.parameters():
+            parameter.mul_(1.1)
+    engine.refresh()
+    differences = []
+    for prompt, completion in zip(prompts, engine.generate(prompts, Sampling(30), noise), strict=True):
+        whole = torch.from_numpy(np.concatenate((prompt, completion.ids)))[None].to(CUDA)
+        with torch.no_grad(), autocast(CUDA, dtype):
+            logits = writer(whole).logits[0, len(prompt) - 1 : -1].float()
+        expected = logits.log_softmax(-1)[range(30), completion.ids].cpu()
+        differences.append(np.abs(completion.logps - expected.numpy()))
+    assert np.median(differences) < 0.02
+    assert np.max(differences) < 0.3

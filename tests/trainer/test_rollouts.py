@@ -27,13 +27,17 @@ SIZES: dict[str, Any] = {
     "intermediate_size": 48,
     "max_position_embeddings": 64,
 }
+EXPERTS: dict[str, Any] = {
+    "head_dim": 8,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 24,
+    "norm_topk_prob": True,
+}
 CONFIGS: dict[str, Any] = {
     "llama": LlamaConfig(**SIZES),
     "qwen3": Qwen3Config(**SIZES | {"head_dim": 12, "tie_word_embeddings": True}),
-    "qwen3-moe": Qwen3MoeConfig(
-        **SIZES | {"head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24},
-        norm_topk_prob=True,
-    ),
+    "qwen3-moe": Qwen3MoeConfig(**SIZES | EXPERTS),
     "gpt2": GPT2Config(
         vocab_size=100, n_embd=32, n_layer=2, n_head=4, n_positions=64, resid_pdrop=0.5, bos_token_id=1, eos_token_id=2
     ),
