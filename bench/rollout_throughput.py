@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,16 +25,16 @@ from trainer.rollouts import RolloutEngine
 from trainer.sampling import Sampling, draws
 
 VOCABULARY = 6400
-REPEATS = 3
+REPEATS = 5
 
 
-def measure(name: str, work: Callable[[], int], device: torch.device) -> None:
+def measure(name: str, work: Callable[[], int], device: torch.device, repeats: int = REPEATS) -> None:
     """Print the speed of `work`, which gives the tokens that it made."""
     began = finished_at(device)
     work()
     first = finished_at(device) - began
     speeds, seconds = [], []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         began = finished_at(device)
         tokens = work()
         seconds.append(finished_at(device) - began)
@@ -68,7 +69,8 @@ def main() -> None:
     device = pick_device("auto")
     torch.manual_seed(0)
     config = parse_config("pretrain", {"data_path": "-", **PRESETS[options.preset].values})
-    model = new_model(model_config(config, VOCABULARY)).to(device).eval()
+    model: Any = new_model(model_config(config, VOCABULARY))
+    model.to(device).eval()
     print(
         torch.cuda.get_device_name() if device.type == "cuda" else "CPU", "PyTorch", torch.__version__, options.preset
     )
@@ -88,7 +90,7 @@ def main() -> None:
         print(f"{count} sequences, {options.prompt} + {new} tokens")
         if not options.skip_plain:
             half = options.dtype == "bfloat16" and device.type == "cuda"
-            measure("transformers generate", lambda p=prompts, h=half: plain(model, p, new, h), device)
+            measure("transformers generate", lambda p=prompts, h=half: plain(model, p, new, h), device, 2)
         measure("ours", lambda f=ours: f(engine), device)
         measure("ours, early ends", lambda f=ours: f(ending), device)
     if device.type == "cuda":

@@ -54,8 +54,8 @@ class Decoder:
         while start < len(different):
             length = len(prompts[different[start]])
             group = different[start : start + max(1, PREFILL_TOKENS // length)]
-            rows = ((row_of >= start) & (row_of < start + len(group))).nonzero()[:, 0]
-            logits.append(self._read([prompts[index] for index in group], rows, row_of[rows] - start))
+            filled = ((row_of >= start) & (row_of < start + len(group))).nonzero()[:, 0]
+            logits.append(self._read([prompts[index] for index in group], filled, row_of[filled] - start))
             start += len(group)
         return torch.cat(logits)[row_of]
 

@@ -3,16 +3,19 @@ little. Attention reads only what is filled, so that one graph serves texts of a
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-import triton
+import triton  # pyright: ignore[reportMissingImports]  # comes with PyTorch for a GPU
 
-from trainer import decoding_kernels as kernels
+from trainer import decoding_kernels
 from trainer.decoder import Decoder
 from trainer.decoder_weights import DecoderWeights, Layer
+from trainer.decoding_state import DecodingState
 from trainer.sampling import Sampling
 
+kernels: Any = decoding_kernels
 GRAPH_STEPS = 4
 """Tokens of each sequence that one graph writes."""
 LOOK_STEPS = 16
@@ -42,44 +45,45 @@ class GraphDecoder:
         ends = [*end_ids, -1]
         ends += [-1] * (triton.next_power_of_2(len(ends)) - len(ends))  # kernels take powers of two
         self._ends = torch.tensor(ends, dtype=torch.int64, device=self._weights.device)
-        self._state = _State(self._weights, 0, 0)
+        self._state = DecodingState(self._weights, 0, 0)
         self._graphs: dict[tuple[int, tuple[bool, bool, bool]], torch.cuda.CUDAGraph] = {}
         self._addresses: tuple[int, ...] = ()
 
     def write(self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray) -> tuple[torch.Tensor, ...]:
         """Tokens and their log-probabilities, each [prompts, max_new_tokens]; what follows an end token is void."""
+        with torch.cuda.device(self._weights.device):
+            return self._write(prompts, sampling, noise)
+
+    def _write(self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray) -> tuple[torch.Tensor, ...]:
         count, limit = len(prompts), sampling.max_new_tokens
-        rows = batch_size(count)
+        rows, left = batch_size(count), limit - 1
+        # The last graph may write past the limit.
         logits = self._decoder.begin(prompts, limit + GRAPH_STEPS, rows)
         state = self._begin(logits, rows, noise, sampling)
-        vocabulary = logits.shape[-1]
-        kind = (sampling.temperature == 0, 0 < sampling.top_k < vocabulary, sampling.top_p < 1)
+        kind = (sampling.temperature == 0, 0 < sampling.top_k < logits.shape[-1], sampling.top_p < 1)
         self._sample(rows, kind)
-        going, left = list(range(count)), limit - 1
+        sequences = count
         while left > 0:
             steps = min(LOOK_STEPS, -(-left // GRAPH_STEPS) * GRAPH_STEPS)
             for _ in range(0, steps, GRAPH_STEPS):
                 self._steps(rows, kind)
             self._decoder.cache.filled += steps
             left -= steps
-            if left > 0:
-                done = state.done[: len(going)].tolist()
-                going = [row for row, ended in enumerate(done) if not ended]
-                if not going:
-                    break
-                if batch_size(len(going)) < rows:
-                    rows = batch_size(len(going))
-                    state.keep(torch.tensor(going, device=self._weights.device), rows)
-                    self._decoder.cache.keep(torch.tensor(going, device=self._weights.device))
-                else:
-                    going = list(range(len(done)))
+            going = [row for row, ended in enumerate(state.done[:sequences].tolist()) if not ended]
+            if not going:
+                break
+            if batch_size(len(going)) < rows:
+                rows, sequences = batch_size(len(going)), len(going)
+                kept = torch.tensor(going, device=self._weights.device)
+                state.keep(kept, rows)
+                self._decoder.cache.keep(kept)
         return state.ids[:count, :limit], state.logps[:count, :limit]
 
-    def _begin(self, logits: torch.Tensor, rows: int, noise: np.ndarray, sampling: Sampling) -> "_State":
+    def _begin(self, logits: torch.Tensor, rows: int, noise: np.ndarray, sampling: Sampling) -> DecodingState:
         limit = sampling.max_new_tokens
         if self._state.rows < rows or self._state.limit < limit + GRAPH_STEPS:
             limit = max(-(-(limit + GRAPH_STEPS) // 64) * 64, self._state.limit)
-            self._state = _State(self._weights, max(rows, self._state.rows), limit)
+            self._state = DecodingState(self._weights, max(rows, self._state.rows), limit)
         state, cache = self._state, self._decoder.cache
         addresses = (state.x.data_ptr(), cache.room.data_ptr(), self._decoder.rotation.data_ptr())
         if addresses != self._addresses:
@@ -105,21 +109,40 @@ class GraphDecoder:
         self._graphs[rows, kind] = graph
 
     def _launch(self, rows: int, kind: tuple[bool, bool, bool]) -> None:
+        layers, state = self._weights.layers, self._state
+        after = [layer.attention_norm for layer in layers[1:]] + [self._weights.norm]
+        for _ in range(GRAPH_STEPS):
+            self._embed(rows, layers[0].attention_norm)
+            for layer, kept, next_norm in zip(layers, self._decoder.cache.room, after, strict=True):
+                self._project(state.weighed, layer.qkv, state.qkv, rows, normed=True)
+                self._attend(layer, kept, rows)
+                self._project(state.mixed, layer.out, state.x, rows, norm=layer.mlp_norm)
+                self._project(state.weighed, layer.gate_up, state.inner, rows, normed=True, gated=True, layer=layer)
+                self._project(state.inner, layer.down, state.x, rows, norm=next_norm)
+            self._project(state.weighed, self._weights.head, state.logits, rows, normed=True)
+            self._sample(rows, kind)
+
+    def _embed(self, rows: int, norm: torch.Tensor) -> None:
         weights, state = self._weights, self._state
         width = weights.embedding.shape[1]
-        span = triton.next_power_of_2(width)
-        for _ in range(GRAPH_STEPS):
-            kernels.embed[(rows,)](state.next_ids, weights.embedding, state.x, state.clock, width, span)
-            for layer, kept in zip(weights.layers, self._decoder.cache.room, strict=True):
-                self._project(state.x, layer.qkv, state.qkv, rows, norm=layer.attention_norm)
-                self._attend(layer, kept, rows)
-                self._project(state.mixed, layer.out, state.x, rows, added=True)
-                self._project(
-                    state.x, layer.gate_up, state.inner, rows, norm=layer.mlp_norm, router=layer.router, gated=True
-                )
-                self._project(state.inner, layer.down, state.x, rows, added=True)
-            self._project(state.x, weights.head, state.logits, rows, norm=weights.norm)
-            self._sample(rows, kind)
+        kernels.embed[(rows,)](
+            state.next_ids,
+            weights.embedding,
+            norm,
+            state.x,
+            state.weighed,
+            state.squares,
+            state.clock,
+            WIDTH=width,
+            SPAN=triton.next_power_of_2(width),
+            **self._parts(rows),
+        )
+
+    def _parts(self, rows: int) -> dict[str, int]:
+        """How many sums of squares a row of the residual has: one for each block that a product is added by."""
+        width = self._state.x.shape[1]
+        parts = triton.cdiv(width, _tile(rows, width, True, False, self._weights.dtype)["COLUMNS"])
+        return {"PARTS": parts, "PARTS_SPAN": triton.next_power_of_2(parts)}
 
     def _project(
         self,
@@ -128,21 +151,25 @@ class GraphDecoder:
         out: torch.Tensor,
         rows: int,
         norm: torch.Tensor | None = None,
-        router: torch.Tensor | None = None,
+        normed: bool = False,
         gated: bool = False,
-        added: bool = False,
+        layer: Layer | None = None,
     ) -> None:
-        weights = self._weights
+        """`norm`: the one that comes after the residual that is added to; `layer`: that with the router."""
+        weights, state = self._weights, self._state
+        router = layer.router if layer else None
         experts = len(weight) if weight.ndim == 3 else 0
         outputs, inputs = weight.shape[-2] // (2 if gated else 1), weight.shape[-1]
-        tile = _tile(rows, outputs)
+        tile = _tile(rows, outputs, norm is not None, gated, weights.dtype)
         blocks = triton.cdiv(outputs, tile["COLUMNS"]) * (experts if gated and experts else 1)
         kernels.project[(blocks, triton.cdiv(rows, tile["ROWS"]))](
             x,
             weight,
-            weight if norm is None else norm,
-            weight if router is None else router,
             out,
+            weights.norm if norm is None else norm,
+            state.weighed,
+            state.squares,
+            weight if router is None else router,
             rows,
             outputs,
             weights.epsilon,
@@ -150,10 +177,11 @@ class GraphDecoder:
             EXPERTS=experts,
             CHOSEN=weights.experts_per_token,
             ONE=weights.shares_sum_to_one,
-            NORMED=norm is not None,
+            NORMED=normed,
             GATED=gated,
-            ADDED=added,
+            ADDED=norm is not None,
             PRECISION=self._precision,
+            **self._parts(rows),
             **tile,
         )
 
@@ -213,59 +241,14 @@ class GraphDecoder:
         return "ieee" if self._weights.dtype == torch.float32 else "tf32"
 
 
-def _tile(rows: int, outputs: int) -> dict[str, int]:
-    """How a matrix product is cut: into enough parts to keep the GPU busy."""
+def _tile(rows: int, outputs: int, added: bool, gated: bool, dtype: torch.dtype) -> dict[str, int]:
+    """How a matrix product is cut: as was fastest on an H100 for 16 and for 128 rows."""
+    wide = gated or outputs > 4096
     if rows <= 32:
-        return {"ROWS": rows, "COLUMNS": 16, "DEPTH": 128, "num_warps": 4, "num_stages": 4}
-    return {"ROWS": 64, "COLUMNS": 32 if outputs < 4096 else 64, "DEPTH": 64, "num_warps": 4, "num_stages": 4}
-
-
-class _State:
-    """What the kernels read and write beside weights, keys and values; it stays where it is, as graphs need."""
-
-    def __init__(self, weights: DecoderWeights, rows: int, limit: int) -> None:
-        self.rows, self.limit = rows, limit
-        device, half = weights.device, weights.dtype
-        attention = (weights.heads + 2 * weights.kv_heads, weights.heads)
-        down = weights.layers[0].down
-        inner = down.shape[-1] * (len(down) if down.ndim == 3 else 1)
-        self.x = torch.zeros((rows, weights.embedding.shape[1]), device=device)
-        self.qkv, self.mixed = (
-            torch.zeros((rows, n * weights.head_size), dtype=half, device=device) for n in attention
-        )
-        self.inner = torch.zeros((rows, inner), dtype=half, device=device)
-        self.logits = torch.zeros((rows, len(weights.head)), device=device)
-        self.next_ids = torch.zeros(rows, dtype=torch.int64, device=device)
-        self.done = torch.zeros(rows, dtype=torch.int32, device=device)
-        self.starts = torch.zeros(rows, dtype=torch.int32, device=device)
-        self.which = torch.zeros(rows, dtype=torch.int32, device=device)
-        """Row of the batch as it began; rows that stand for none share the last."""
-        self.clock = torch.zeros(2, dtype=torch.int32, device=device)
-        """Slot of the token that is read, and place of the token that is drawn."""
-        self.settings = torch.zeros(3, device=device)
-        self.noise = torch.zeros((rows + 1, limit), dtype=torch.float64, device=device)
-        self.ids = torch.zeros((rows + 1, limit), dtype=torch.int64, device=device)
-        self.logps = torch.zeros((rows + 1, limit), device=device)
-
-    def begin(
-        self, logits: torch.Tensor, starts: torch.Tensor, filled: int, noise: np.ndarray, sampling: Sampling
-    ) -> None:
-        """After prompts with these logits [prompts, vocabulary], which fill so many slots."""
-        count, limit = noise.shape
-        device = self.x.device
-        self.logits[:count] = logits
-        self.noise[:count, :limit] = torch.from_numpy(noise).to(device)
-        self.done.zero_()
-        self.which.fill_(self.rows)
-        self.which[:count] = torch.arange(count, device=device)
-        self.starts.fill_(2**30)  # rows that stand for none begin after everything: they read nothing
-        self.starts[:count] = starts
-        self.clock.copy_(torch.tensor([filled - 1, 0], device=device))
-        self.settings.copy_(torch.tensor([sampling.temperature, sampling.top_k, sampling.top_p], device=device))
-
-    def keep(self, kept: torch.Tensor, rows: int) -> None:
-        """Go on with these rows only, in this order, of now `rows`."""
-        count = len(kept)
-        for tensor, void in ((self.next_ids, 0), (self.done, 0), (self.starts, 2**30), (self.which, self.rows)):
-            tensor[:count] = tensor[kept]
-            tensor[count:rows] = void
+        tile = {"ROWS": rows, "COLUMNS": 32 if wide else 16, "DEPTH": 128}
+    elif added:
+        tile = {"ROWS": 64, "COLUMNS": 16, "DEPTH": 128}
+    else:
+        tile = {"ROWS": 64, "COLUMNS": 64 if wide else 32, "DEPTH": 64}
+    tile["DEPTH"] //= dtype.itemsize // 2  # the same memory on the chip
+    return tile | {"num_warps": 4, "num_stages": 4}

