@@ -194,9 +194,9 @@ def rollout_prompts(count: int) -> list[np.ndarray]:
     return [random.integers(3, 1000, size=1 + (11 * index) % 40) for index in range(count)]
 
 
-@pytest.mark.parametrize("count", [40])
 @pytest.mark.parametrize("sampling", [Sampling(21), Sampling(21, 0), Sampling(21, 0.8, 50, 0.9)], ids=str)
-def test_captured_rollouts_are_those_of_the_cpu(writer: Any, sampling: Sampling, count: int) -> None:
+def test_captured_rollouts_are_those_of_the_cpu(writer: Any, sampling: Sampling) -> None:
+    count = 40
     prompts, ends = rollout_prompts(count), list(range(40))
     noise = draws(0, 0, 0, count, 21)
     on_cpu = RolloutEngine(writer, ends, 0, torch.device("cpu"), "float32").generate(prompts, sampling, noise)
