@@ -44,6 +44,18 @@ def type_fields(types: Types, type_name: str) -> dict[str, "ConfigField"]:
     return {field.name: field for field in types[type_name].fields if field.name not in INTO_CONFIG_ONLY}
 
 
+def varying_fields(types: Types) -> set[str]:
+    """The settings that do not mean the same in all types that have them."""
+    first = union_fields(types)
+    told = {name: (field.help, field.range_text) for name, field in first.items()}
+    return {
+        field.name
+        for kind in types.values()
+        for field in type_fields(types, kind.name).values()
+        if told[field.name] != (field.help, field.range_text)
+    }
+
+
 def form_value(field: "ConfigField", value: Any) -> Any:
     """A setting as its input holds it."""
     if field.kind == "bool":
@@ -74,19 +86,19 @@ def groups(
         devices: choices of the device field.
         extras: more content by field or group name, such as the list of data sets under its input.
     """
-    fields = union_fields(types)
     shown = type_fields(types, chosen)
+    fields = union_fields(types) | shown
+    kind = types[chosen]
+
+    def entry(field: "ConfigField") -> html.Div:
+        name = field.name
+        return _entry(field, name in shown, values.get(name), devices, extras.get(name), kind, t)
+
     cards = []
     for group in GROUPS:
         inside = [field for field in fields.values() if field.group == group]
-        plain = [
-            _entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t)
-            for f in inside
-            if not f.advanced
-        ]
-        folded = [
-            _entry(f, f.name in shown, values.get(f.name), devices, extras.get(f.name), t) for f in inside if f.advanced
-        ]
+        plain = [entry(field) for field in inside if not field.advanced]
+        folded = [entry(field) for field in inside if field.advanced]
         body: list[Any] = [extras[f"group-{group}"]] if f"group-{group}" in extras else []
         if plain:
             body.append(html.Div(plain, className="fields"))
@@ -119,19 +131,30 @@ def _fold(group: str, entries: list[Any], count: int, is_open: bool, t: Texts) -
     return html.Details([summary, html.Div(entries, className="fields")], open=is_open, id=f"advanced-{group}")
 
 
-def _entry(field: "ConfigField", shown: bool, value: Any, devices: list[str], extra: Any, t: Texts) -> html.Div:
+def label_of(field: "ConfigField", kind: "TrainingType", t: Texts) -> list[Any]:
+    """What stands above an input: a name for people and the real one."""
+    required = html.Span(t("new.required"), className="required") if field.required else None
+    return [t.label(field.name, kind), required, html.Code(field.name)]
+
+
+def help_of(field: "ConfigField", kind: "TrainingType", t: Texts) -> list[Any]:
+    """What stands below an input: what the setting does in a type, and the allowed values."""
+    limits = _limits(field)
+    shown = [html.Span(t("new.allowed", range=limits), className="range")] if limits else []
+    return [t.help(field, kind), *shown]
+
+
+def _entry(
+    field: "ConfigField", shown: bool, value: Any, devices: list[str], extra: Any, kind: "TrainingType", t: Texts
+) -> html.Div:
     """One setting: label, its real name, input, help and the place of its error."""
     name = field.name
-    required = html.Span(t("new.required"), className="required") if field.required else None
-    label = dbc.Label([t.label(name), required, html.Code(name)], html_for=f"field-{name}")
-    limits = _limits(field)
-    help_text = [t.help(field)] + ([html.Span(t("new.allowed", range=limits), className="range")] if limits else [])
     return html.Div(
         [
-            label,
+            dbc.Label(label_of(field, kind, t), html_for=f"field-{name}", id=f"label-{name}"),
             *(extra if field.kind == "rewards" else [_input(field, value, devices)]),
             html.Div(id=f"error-{name}", className="field-error"),
-            html.Div(help_text, id=f"help-{name}", className="field-help"),
+            html.Div(help_of(field, kind, t), id=f"help-{name}", className="field-help"),
             None if field.kind == "rewards" else extra,
         ],
         id=f"entry-{name}",

@@ -14,7 +14,7 @@ from dash_app.texts import Texts
 from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
 
 if TYPE_CHECKING:
-    from minimind_platform import Platform, Preflight, Problem
+    from minimind_platform import Platform, Preflight, Problem, TrainingType
 
 EMPTY_CODES = frozenset({"missing", "string_too_short"})
 """Problems of a field that nobody has filled in yet; not shown before the first try to submit."""
@@ -119,6 +119,9 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
         shown = forms.type_fields(types, chosen)
         for name in forms.union_fields(types):
             updates[f"entry-{name}"] = {"hidden": name not in shown}
+        for name in forms.varying_fields(types) & set(shown):
+            updates[f"label-{name}"] = {"children": forms.label_of(shown[name], types[chosen], t)}
+            updates[f"help-{name}"] = {"children": forms.help_of(shown[name], types[chosen], t)}
         for group in forms.GROUPS:
             updates[f"group-{group}"] = {"hidden": group not in forms.shown_groups(types, chosen)}
         for group, count in forms.advanced_counts(types, chosen).items():
@@ -141,10 +144,10 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
     check = platform.check(chosen, _settings(platform, chosen, values))
     problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in EMPTY_CODES]
     updates |= _shown_problems(platform, chosen, problems, t)
-    updates["form-summary"] = {"children": _summary(problems, t) if form["tried"] and problems else None}
+    updates["form-summary"] = {"children": _summary(problems, types[chosen], t) if form["tried"] and problems else None}
     based = values.get("from_weight") not in ("none", "")
     updates["base-note"] = {"children": [icon("info-circle"), t("new.base_note")] if based else None}
-    updates["plan"] = {"children": [*plan(check.preflight, t), *advice(check.advice, t)]}
+    updates["plan"] = {"children": [*plan(check.preflight, t), *advice(check.advice, types[chosen], t)]}
     return updates
 
 
@@ -161,8 +164,9 @@ def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Up
             parent_id=form["parent"],
         )
     except SettingsError as error:
+        kind = platform.training_types()[chosen]
         updates = _shown_problems(platform, chosen, error.problems, t)
-        return updates | {"form-summary": {"children": _summary(error.problems, t)}}, False
+        return updates | {"form-summary": {"children": _summary(error.problems, kind, t)}}, False
     except PlatformError as error:
         text = [html.Strong(t("new.failed")), " ", error.message, " ", error.hint]
         return {"form-summary": {"children": notice("exclamation-octagon-fill", text, kind="bad")}}, False
@@ -187,14 +191,18 @@ def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
     return [html.Dl(entries), html.P(source, className="quiet")]
 
 
-def advice(found: list["Problem"], t: Texts) -> list[Any]:
+def advice(found: list["Problem"], kind: "TrainingType", t: Texts) -> list[Any]:
     """What is known of these settings, each at its field."""
     return [
         html.P(
             [
                 icon("exclamation-triangle-fill"),
                 html.Span(
-                    [html.A(t.label(item.field), href=f"#field-{item.field}", className="jump"), ": ", t.problem(item)]
+                    [
+                        html.A(t.label(item.field, kind), href=f"#field-{item.field}", className="jump"),
+                        ": ",
+                        t.problem(item),
+                    ]
                 ),
             ],
             className="plan-advice",
@@ -237,7 +245,7 @@ def _shown_problems(platform: "Platform", chosen: str, problems: list["Problem"]
     return {f"error-{name}": {"children": by_field.get(name)} for name in shown}
 
 
-def _summary(problems: list["Problem"], t: Texts) -> html.Div:
+def _summary(problems: list["Problem"], kind: "TrainingType", t: Texts) -> html.Div:
     count = len(problems)
     head = t("new.problems_one") if count == 1 else t("new.problems", count=count)
     lines = []
@@ -245,7 +253,7 @@ def _summary(problems: list["Problem"], t: Texts) -> html.Div:
     for problem in sorted(problems, key=lambda p: order.index(p.field) if p.field in order else -1):
         target = "task-name" if problem.field == "name" else reward_form.target_of(problem)
         text = t.problem(problem)
-        label = html.A(t.label(problem.field), href=f"#{target}", className="jump") if problem.field else None
+        label = html.A(t.label(problem.field, kind), href=f"#{target}", className="jump") if problem.field else None
         lines.append(html.Li([label, ": " if label else "", text]))
     return notice("exclamation-octagon-fill", [html.Strong(head), html.Ul(lines)], kind="bad")
 

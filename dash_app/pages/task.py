@@ -253,7 +253,7 @@ def _settings(platform: "Platform", task: "Task", t: Texts) -> html.Section:
         rows.append(
             html.Tr(
                 [
-                    html.Th([t.label(field.name), html.Code(field.name)], scope="row"),
+                    html.Th([t.label(field.name, kind), html.Code(field.name)], scope="row"),
                     html.Td(
                         [
                             html.Span(value or "–", className="mono value"),

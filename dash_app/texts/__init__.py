@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dash_app.texts import en, en_fields, en_rewards, zh, zh_fields, zh_rewards
 
 if TYPE_CHECKING:
-    from minimind_platform import ConfigField, Problem, RewardKind
+    from minimind_platform import ConfigField, Problem, RewardKind, TrainingType
 
 LANGUAGES = {"en": (en, en_fields), "zh": (zh, zh_fields)}
 REWARDS = {"en": en_rewards, "zh": zh_rewards}
@@ -40,13 +40,13 @@ class Texts:
         text = self.pages[key]
         return text.format(**values) if values else text
 
-    def label(self, name: str) -> str:
-        """A setting's short name for people."""
-        return self.labels.get(name, name)
+    def label(self, name: str, kind: "TrainingType | None" = None) -> str:
+        """A setting's short name for people, as a training type means it."""
+        return _own(self.labels, name, kind) or name
 
-    def help(self, field: "ConfigField") -> str:
-        """What a setting does. English is written beside the setting itself."""
-        return self.helps.get(field.name, field.help)
+    def help(self, field: "ConfigField", kind: "TrainingType | None" = None) -> str:
+        """What a setting does, as a training type means it. English is written beside the setting itself."""
+        return _own(self.helps, field.name, kind) or field.help
 
     def problem(self, problem: "Problem") -> str:
         """What is wrong, in this language where it knows the code and its values, else the English sentence."""
@@ -93,6 +93,12 @@ class Texts:
     def title(self, type_name: str, title: str = "") -> str:
         """A training type's name."""
         return self.pages.get(f"type.{type_name}", title or type_name)
+
+
+def _own(known: dict[str, str], name: str, kind: "TrainingType | None") -> str:
+    """The text of a setting: of the type, else of all types that read the same data, else of all."""
+    keys = (f"{kind.name}.{name}", f"{kind.data_format}.{name}", name) if kind else (name,)
+    return next((known[key] for key in keys if key in known), "")
 
 
 @cache

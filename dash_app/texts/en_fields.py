@@ -2,11 +2,15 @@
 
 LABELS: dict[str, str] = {
     "data_path": "Training data",
+    "rlaif.data_path": "Prompts",
     "eval_data_path": "Evaluation data",
     "eval_fraction": "Share held out for evaluation",
     "max_seq_len": "Longest row, in tokens",
+    "rlaif.max_seq_len": "Longest prompt, in tokens",
     "unlabelled_rows": "Rows without an answer",
+    "rlaif.unlabelled_rows": "Prompts that are too long",
     "system_prompt_ratio": "Rows that get a system message",
+    "rlaif.system_prompt_ratio": "Prompts that get a system message",
     "empty_think_ratio": "Empty think blocks that stay",
     "from_weight": "Start from",
     "from_teacher_weight": "Teacher",
@@ -31,6 +35,7 @@ LABELS: dict[str, str] = {
     "epochs": "Epochs",
     "max_steps": "Most steps",
     "batch_size": "Batch size",
+    "rlaif.batch_size": "Prompts a batch",
     "accumulation_steps": "Gradient accumulation",
     "learning_rate": "Learning rate",
     "tag_weight": "Weight of the tags",

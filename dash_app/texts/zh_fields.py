@@ -2,10 +2,13 @@
 
 LABELS: dict[str, str] = {
     "data_path": "训练数据",
+    "rlaif.data_path": "提示数据",
     "eval_data_path": "评估数据",
     "eval_fraction": "留作评估的比例",
     "max_seq_len": "最长行（词元）",
+    "rlaif.max_seq_len": "最长提示（词元）",
     "unlabelled_rows": "没有可学内容的行",
+    "rlaif.unlabelled_rows": "过长的提示",
     "system_prompt_ratio": "添加系统提示的比例",
     "empty_think_ratio": "保留空思考块的比例",
     "from_weight": "起始权重",
@@ -31,6 +34,7 @@ LABELS: dict[str, str] = {
     "epochs": "训练轮数",
     "max_steps": "最多步数",
     "batch_size": "批大小",
+    "rlaif.batch_size": "每批提示数",
     "accumulation_steps": "梯度累积",
     "learning_rate": "学习率",
     "tag_weight": "标签权重",
@@ -86,15 +90,31 @@ LABELS: dict[str, str] = {
 
 HELP: dict[str, str] = {
     "data_path": "训练数据：文件（.jsonl、.jsonl.gz、.jsonl.zst、.parquet），或由这类文件组成的文件夹。",
+    "rlaif.data_path": "提示：最后一个回答留给模型写的对话，奖励需要时在 gt 中列出正确答案；"
+    "文件（.jsonl、.jsonl.gz、.jsonl.zst、.parquet），或由这类文件组成的文件夹。",
     "eval_data_path": "用于评估的数据。留空则从训练数据中留出一部分（见 eval_fraction）。",
     "eval_fraction": "eval_data_path 为空时，留作评估的训练数据比例；0 表示不留。",
     "max_seq_len": "每行最多的词元数。更长的行会被截断，并在日志中计数。",
+    "rlaif.max_seq_len": "提示最多的词元数。更长的提示不参与训练，并在日志中计数。",
     "unlabelled_rows": "在 max_seq_len 之内没有可学内容的行：skip 跳过并在日志中计数；refuse 拒绝这份数据。",
+    "rlaif.unlabelled_rows": "超过 max_seq_len 的提示：skip 跳过并在日志中计数；refuse 拒绝这份数据。",
     "system_prompt_ratio": "没有系统消息的行中，随机添加一条系统消息的比例，每轮重新抽取。",
+    "rlaif.system_prompt_ratio": "没有系统消息的提示中，随机添加一条系统消息的比例，每轮重新抽取。",
     "empty_think_ratio": "保留空 <think> 块的行所占比例；其余行去掉空块，让模型两种写法都学到。",
-    "from_weight": "从哪些权重开始：none（LoRA、DPO 与奖励训练除外）、已注册的模型（models:/名称/版本）、"
-    "Hugging Face 文件夹、MiniMind 的 .pth 文件，或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，"
-    "若权重中带有模型尺寸，则以权重为准。",
+    "from_weight": "从哪些权重开始：none、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth "
+    "文件，或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，若权重中带有模型尺寸，则以权重为准。",
+    "lora.from_weight": "适配器加在哪些权重上，这些权重本身不变：已注册的模型（models:/名称/版本）、Hugging Face "
+    "文件夹、MiniMind 的 .pth 文件，或 MiniMind 前缀，如 full_sft（out/full_sft_768.pth）。若权重中带有模型尺寸，"
+    "则以权重为准。",
+    "distill.from_weight": "学生从哪些权重开始：none、已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind "
+    "的 .pth 文件，或 MiniMind 前缀，如 pretrain（out/pretrain_768.pth）。不为 none 时，若权重中带有学生的尺寸，"
+    "则以权重为准。",
+    "dpo.from_weight": "从哪些权重开始，它们也是参考模型：已注册的模型（models:/名称/版本）、Hugging Face 文件夹、"
+    "MiniMind 的 .pth 文件，或 MiniMind 前缀，如 full_sft（out/full_sft_768.pth）。若权重中带有模型尺寸，"
+    "则以权重为准。",
+    "rlaif.from_weight": "从哪些已经会回答的权重开始：已注册的模型（models:/名称/版本）、Hugging Face 文件夹、"
+    "MiniMind 的 .pth 文件，或 MiniMind 前缀，如 full_sft（out/full_sft_768.pth）。若权重中带有模型尺寸，"
+    "则以权重为准。",
     "from_teacher_weight": "教师模型：已注册的模型（models:/名称/版本）、Hugging Face 文件夹、MiniMind 的 .pth 文件，"
     "或 MiniMind 前缀，如 full_sft（out/full_sft_768_moe.pth）。它的分词器须与学生模型相同。",
     "tokenizer_path": "Hugging Face 格式的分词器文件夹。留空则用基础模型自带的，否则用 MiniMind Platform 附带的。",
@@ -118,8 +138,10 @@ HELP: dict[str, str] = {
     "lora_alpha": "适配器的强度：其输出乘以 lora_alpha / lora_rank。0：与 lora_rank 相同，即与 MiniMind 一样系数为 1。",
     "lora_dropout": "训练时随机丢弃适配器输入的比例。",
     "epochs": "训练数据要过几轮。",
+    "rlaif.epochs": "所有提示要过几轮。",
     "max_steps": "最多训练这么多步，不论 epochs 是多少，学习率也按这个长度安排。0：不限。",
     "batch_size": "每次前向计算的行数。每步使用 batch_size × accumulation_steps 行。",
+    "rlaif.batch_size": "每次前向计算的提示数。每步使用 batch_size × accumulation_steps 个提示，并一次全部回答。",
     "accumulation_steps": "每步累加多少个批次的梯度。",
     "learning_rate": "学习率的峰值，之后按余弦降到十分之一。",
     "tag_weight": "<think>、</think>、<answer>、</answer> 的词元在损失中的权重；其余词元为 1。",
@@ -128,6 +150,7 @@ HELP: dict[str, str] = {
     "alpha": "损失中数据交叉熵所占的比例，其余为与教师模型的距离。",
     "temperature": "比较之前，用来软化教师与学生概率分布的温度；1 表示不变。",
     "beta": "模型与起点的距离受多大约束：取值小时，为了一点偏好也可能偏离很远。",
+    "rlaif.beta": "模型与起点保持多近；0 表示不约束，可少占一个模型的内存。",
     "dpo_form": "比较两个回答的什么：sum 为整个回答的对数概率之和，同 MiniMind v3；mean 为每个词元的平均对数概率，"
     "不受长度影响，同 v2（其 beta 为 0.1）。",
     "max_gen_len": "模型写一个回答最多用的词元数；更长的会被截断，截断的比例会画成曲线。",

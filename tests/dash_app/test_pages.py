@@ -91,11 +91,18 @@ def test_without_any_model_the_teacher_s_list_says_so(platform: FakePlatform) ->
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_setting_has_a_label_in_every_language(platform: FakePlatform, language: str) -> None:
     t = texts(language)
-    fields = {field.name: field for kind in platform.training_types().values() for field in kind.fields}
-    assert set(t.labels) == set(fields)
+    types = platform.training_types().values()
+    fields = {field.name for kind in types for field in kind.fields}
+    own = {
+        f"{group}.{field.name}" for kind in types for group in (kind.name, kind.data_format) for field in kind.fields
+    }
+    assert fields <= set(t.labels) <= fields | own
     if language != "en":
-        assert set(t.helps) == set(fields)
+        assert fields <= set(t.helps) <= fields | own
         assert all(re.search(r"[\u4e00-\u9fff]", text) for text in t.helps.values())
+        for name in fields:  # told apart where English does, and only there
+            told = {(field.help, t.help(field, kind)) for kind in types for field in kind.fields if field.name == name}
+            assert len({english for english, _ in told}) == len({other for _, other in told}) == len(told), told
 
 
 def test_all_languages_have_the_same_texts_with_the_same_gaps() -> None:
@@ -234,6 +241,17 @@ def test_a_change_of_type_keeps_what_a_person_changed(platform: FakePlatform) ->
     assert updates["entry-system_prompt_ratio"] == {"hidden": False}
 
 
+def test_what_a_setting_means_follows_the_type(platform: FakePlatform) -> None:
+    updates = change(platform, "dpo", type="grpo")
+    assert "Longest prompt" in text_of(updates["help-max_seq_len"]["children"])
+    assert "Longest prompt" in text_of(updates["label-max_seq_len"]["children"])
+    assert "0 – 10" in text_of(updates["help-beta"]["children"])
+    assert "> 0" in text_of(change(platform, "grpo", type="dpo")["help-beta"]["children"])
+    assert "help-epochs" not in change(platform, "grpo", type="grpo")
+    shown = by_id(new_task.layout(platform, {"type": "spo"}, texts("zh")))  # type: ignore[arg-type]
+    assert "提示" in text_of(shown["help-max_seq_len"])
+
+
 def test_from_scratch_is_offered_where_it_can_be_chosen(platform: FakePlatform) -> None:
     updates = {"lora": change(platform, "sft", type="lora"), "sft": change(platform, "lora", type="sft")}
     found = {name: str(update["pick-from_weight"]["children"]) for name, update in updates.items()}
@@ -312,10 +330,11 @@ def test_the_plan_tells_how_much_is_trained(platform: FakePlatform) -> None:
     assert "plan-trainable" not in by_id(whole)
 
 
-def test_advice_is_told_at_its_field_in_each_language() -> None:
+def test_advice_is_told_at_its_field_in_each_language(platform: FakePlatform) -> None:
+    kind = platform.training_types()["dpo"]
     config = parse_config("dpo", {"data_path": "x"})
     for language, told in (("en", "Learning rate: With 4e-08, and MiniMind"), ("zh", "学习率: 学习率 4e-08")):
-        first, second = new_task.advice(advice(config, 63, 419), texts(language))
+        first, second = new_task.advice(advice(config, 63, 419), kind, texts(language))
         assert text_of(first).startswith(told)
         assert "8" in text_of(second) and "#field-eval_fraction" in str(second)
 
