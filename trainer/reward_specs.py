@@ -8,6 +8,7 @@ The scores themselves are made by `trainer.rewards`; nothing here needs torch.
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -146,7 +147,7 @@ class FunctionReward(Reward):
 
     title = "Python function"
     kind: Literal["function"] = "function"
-    function: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+    function: Annotated[str, Field(min_length=1, max_length=200)]
     """module:function, called with a list of trainer.rewards.Sample; returns a number for each. The environment
     variable MINIMIND_REWARD_MODULES must list the module."""
 
@@ -157,6 +158,9 @@ class FunctionReward(Reward):
 
     @model_validator(mode="after")
     def _check_module(self) -> "FunctionReward":
+        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", self.function):
+            text = f"Write it as module:function, such as my_rewards:brevity, got {self.function!r}."
+            raise FieldError("function", "bad_function", text, value=self.function)
         allowed = [name.strip() for name in os.environ.get(Env.REWARD_MODULES, "").split(",") if name.strip()]
         if self.module not in allowed:
             now = f"it lists {', '.join(allowed)}" if allowed else "it is not set"
@@ -297,13 +301,21 @@ def _problem(item: Any, given: Sequence[Any]) -> Problem:
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, FieldError):
         return in_reward(index, kind, cause.problem)
-    option, code, values = str(item["loc"][-1]), item["type"], {**item.get("ctx", {}), "value": item["input"]}
-    message = f"{item['msg']}, got {item['input']!r}."
+    option, code, given_value = str(item["loc"][-1]), item["type"], _shortened(item["input"])
+    values = {**item.get("ctx", {}), "value": given_value} if code != "missing" else {}
+    message = f"{item['msg']}, got {given_value!r}."
     if code in ("missing", "string_too_short"):
         message = "Required, but empty."
-    if code == "extra_forbidden":
-        message = f"There is no such option. It has {', '.join(REWARD_KINDS[kind].model_fields)}."
-    return in_reward(index, kind, Problem(option, code, message, values if code != "missing" else {}))
+    elif code == "string_pattern_mismatch":
+        code, message = "bad_reward_name", f"Use letters, digits, '.', '_' and '-', at most 64, got {given_value!r}."
+    elif code == "extra_forbidden":
+        values["options"] = ", ".join(REWARD_KINDS[kind].model_fields)
+        code, message = "no_such_option", f"There is no such option. It has {values['options']}."
+    return in_reward(index, kind, Problem(option, code, message, values))
+
+
+def _shortened(value: Any) -> Any:
+    return f"{value[:80]}…" if isinstance(value, str) and len(value) > 80 else value
 
 
 def in_reward(index: int, kind: str, problem: Problem) -> Problem:

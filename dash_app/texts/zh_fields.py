@@ -264,6 +264,9 @@ PROBLEMS: dict[str, str] = {
     "reward_name_twice": "另一项奖励也叫 {value!r}，请给其中一项起个名称。",
     "min_above_max": "最少字符数 {low} 大于最多字符数 {high}。",
     "bad_pattern": "{value!r} 不是正则表达式：{reason}。",
+    "bad_reward_name": "只能用字母、数字、“.”、“_”和“-”，最多 64 个，现为 {value!r}。",
+    "no_such_option": "没有这个选项，可用的有：{options}。",
+    "bad_function": "须写成 模块:函数，例如 my_rewards:brevity，现为 {value!r}。",
     "module_not_allowed": "不能调用模块 {module!r}：须由管理员在环境变量 {variable} 中列出"
     "（多个用逗号分隔，现为：{allowed}）。",
     "tokenizer_unknown": "{base} 没有说明训练时用的分词器。请在此填写其分词器文件夹；"

@@ -53,13 +53,13 @@ def test_all_problems_come_at_once_with_their_place() -> None:
     )
     assert found == [
         (1, "min_chars", "greater_than_equal"),
-        (1, "colour", "extra_forbidden"),
+        (1, "colour", "no_such_option"),
         (2, None, "reward_kind"),
         (3, "min_chars", "min_above_max"),
         (4, "pattern", "bad_pattern"),
         (5, "path", "missing"),
         (6, "weight", "float_parsing"),
-        (6, "name", "string_pattern_mismatch"),
+        (6, "name", "bad_reward_name"),
         (6, "mode", "literal_error"),
         (7, None, "reward_kind"),
     ]
@@ -78,6 +78,9 @@ def test_all_problems_come_at_once_with_their_place() -> None:
         ('[{"kind": "length"}, {"kind": "tags"}, {"kind": "length"}]', "reward_name_twice"),
         ('[{"kind": "length", "name": "total"}]', "reward_name_taken"),
         ('[{"kind": "length", "weight": NaN}]', "finite_number"),
+        ('[{"kind": "function", "function": "os.system"}]', "bad_function"),
+        ('[{"kind": "function", "function": "os:system(1)"}]', "bad_function"),
+        ('[{"kind": "function", "function": ""}]', "string_too_short"),
     ],
 )
 def test_lists_that_cannot_work_are_refused(value: str, code: str) -> None:
