@@ -22,7 +22,7 @@ def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[s
         PlatformError: `since` is malformed.
     """
     task = platform.task(id)
-    names = curves_of(task.type)
+    names = curves_of(task)
     known = _parse_since(since, names)
     tracking = platform.tracking_alive()
     curves: dict[str, Any] = {}

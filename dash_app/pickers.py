@@ -55,7 +55,9 @@ def _dataset(dataset: "Dataset", data_format: str, t: Texts) -> html.Button:
 
 def _version(field: str, version: "ModelVersion", t: Texts) -> html.Button:
     facts: list[Any] = [f"{t('models.step')} {formats.whole(version.step)}"]
-    if version.eval_loss is not None or version.loss is not None:
+    if version.eval_reward is not None:
+        facts.append(t("models.eval_reward", n=formats.loss(version.eval_reward)))
+    elif version.eval_loss is not None or version.loss is not None:
         key = "loss" if version.eval_loss is None else "eval_loss"
         facts.append(f"{t('models.' + key)} {formats.loss(getattr(version, key))}")
     facts.append(moment(version.created_at))

@@ -127,7 +127,7 @@
     row.fill.style.width = `${(progress.fraction * 100).toFixed(1)}%`;
     row.bar.dataset.state = task.state;
     setText(row.steps, progress.total_steps ? `${mm.whole(progress.step)} / ${mm.whole(progress.total_steps)}` : "–");
-    setText(row.cells.loss, mm.loss(progress.loss));
+    setText(row.cells.loss, progress.reward === null ? mm.loss(progress.loss) : text("reward", { n: mm.loss(progress.reward) }));
     const running = task.state === "RUNNING";
     setText(row.cells.speed, running && progress.tokens_per_second !== null ? text("tokens_per_second", { n: mm.whole(progress.tokens_per_second) }) : "–");
     setText(row.cells.time_left, running ? mm.duration(progress.seconds_left) : "–");

@@ -92,7 +92,7 @@
       if (state.drawn) { draw(state); }
     };
     document.addEventListener("themechange", repaint);
-    return { since: () => since(state), add: (curves, task) => add(state, curves, task) };
+    return { since: () => since(state), add: (curves, task, whole) => add(state, curves, task, whole) };
   }
 
   function remembered() { try { return Boolean(localStorage.getItem("log-scale")); } catch (error) { return false; } }
@@ -102,7 +102,7 @@
     return Object.keys(state.places).filter((name) => state.curves[name].steps.length).map((name) => `${name}:${state.curves[name].steps.at(-1)}`).join(",");
   }
 
-  async function add(state, fresh, task) {
+  async function add(state, fresh, task, whole) {
     const any = Object.keys(fresh).length > 0;
     if (state.replace && any) {
       for (const name of Object.keys(state.places)) { state.curves[name] = { steps: [], values: [] }; }
@@ -112,7 +112,7 @@
       state.curves[name].values.push(...curve.values);
     }
     if (!state.curves.loss.steps.length && !state.curves.learning_rate.steps.length) {
-      for (const box of Object.values(state.boxes)) { nothing(box, task); }
+      for (const box of Object.values(state.boxes)) { nothing(box, task.ended && whole); }
       return;
     }
     if (!any) { return; }
@@ -122,8 +122,8 @@
     state.replace = !state.replace && Object.keys(state.places).some((name) => state.curves[name].steps.length > MOST_POINTS);
   }
 
-  function nothing(box, task) {
-    const message = text(task.ended ? "no_points_ended" : "no_points");
+  function nothing(box, ended) {
+    const message = text(ended ? "no_points_ended" : "no_points");
     if (box.textContent !== message) { box.replaceChildren(h("p", { class: "chart-empty" }, message)); }
   }
 

@@ -34,7 +34,7 @@
     tiles(task);
     head(page, task, changed);
     notices(page, task, delta);
-    await page.charts.add(delta.curves, task);
+    await page.charts.add(delta.curves, task, delta.tracking);
     tellServerParts(page, task);
     const settled = task.ended && !task.unsynced && delta.tracking && !delta.log.more && !Object.keys(delta.curves).length;
     return !settled;
@@ -51,7 +51,10 @@
       p.epochs ? text("epoch", { n: Math.min(p.epochs, Math.floor(p.epoch) + 1), total: p.epochs }) : "");
     document.getElementById("tile-step-bar").parentElement.dataset.state = task.state;
     document.getElementById("tile-step-bar").style.width = `${(p.fraction * 100).toFixed(2)}%`;
-    tile("loss", mm.loss(p.loss), "", p.eval_loss === null ? text("no_eval") : text("eval_loss", { n: mm.loss(p.eval_loss) }));
+    for (const name of ["loss", "reward"]) {
+      const held_out = p[`eval_${name}`];
+      if (document.getElementById(`tile-${name}`)) { tile(name, mm.loss(p[name]), "", held_out === null ? text("no_eval") : text("eval_loss", { n: mm.loss(held_out) })); }
+    }
     tile("learning_rate", mm.rate(p.learning_rate));
     tile("speed", mm.whole(p.tokens_per_second), p.tokens_per_second === null ? "" : text("tokens_per_second_unit"), task.device);
     const took = task.ended && task.started_at && task.ended_at ? text("took", { time: mm.duration(task.ended_at - task.started_at) }) : "";
@@ -88,7 +91,7 @@
   // Checkpoints and history are made on the server; it makes them again when something may have changed.
   function tellServerParts(page, task) {
     const p = task.progress;
-    const now = `${task.version} ${p.eval_loss} ${task.ended || Math.floor(p.fraction * 20)} ${task.unsynced}`;
+    const now = `${task.version} ${p.eval_loss} ${p.eval_reward} ${task.ended || Math.floor(p.fraction * 20)} ${task.unsynced}`;
     if (page.seen && page.seen !== now) { page.changes += 1; window.dash_clientside.set_props("task-changed", { data: page.changes }); }
     page.seen = now;
   }

@@ -80,7 +80,17 @@ def lists(platform: "Platform", words: str, t: Texts) -> list[Any]:
 
 def version_columns(t: Texts, with_task: bool) -> list[str]:
     """Headings for `version_row`."""
-    keys = ["version", "type", "step", "loss", "eval_loss", "size", *(["task"] if with_task else []), "time", "actions"]
+    keys = [
+        "version",
+        "type",
+        "step",
+        "loss",
+        "evaluation",
+        "size",
+        *(["task"] if with_task else []),
+        "time",
+        "actions",
+    ]
     return [t(f"models.{key}") for key in keys]
 
 
@@ -95,13 +105,20 @@ def version_row(version: "ModelVersion", t: Texts, task_name: str | None = None)
         ("type", [t.title(version.type), _base(version, t)], ""),
         ("step", formats.whole(version.step), "number"),
         ("loss", formats.loss(version.loss), "number"),
-        ("eval_loss", formats.loss(version.eval_loss), "number"),
+        ("evaluation", evaluation(version, t), "number"),
         ("size", formats.size(version.bytes), "number"),
     ]
     if task_name is not None:
         cells.append(("task", dcc.Link(task_name or version.task_id[:8], href=f"/tasks/{version.task_id}"), ""))
     cells += [("time", moment(version.created_at), ""), ("actions", _actions(title, path, base, t), "actions")]
     return _row(cells, t)
+
+
+def evaluation(version: "ModelVersion", t: Texts) -> str:
+    """The loss on held-out data, or the reward of answers to held-out prompts."""
+    if version.eval_reward is not None:
+        return t("models.eval_reward", n=formats.loss(version.eval_reward))
+    return formats.loss(version.eval_loss)
 
 
 def _base(version: "ModelVersion", t: Texts) -> Any:

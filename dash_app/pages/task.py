@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import Dash, Input, Output, State, dcc, html
 
 from dash_app import formats
-from dash_app.charts import CHARTS
+from dash_app.charts import BY_REWARDS, charts
 from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill
 from dash_app.forms import INTO_CONFIG_ONLY
 from dash_app.pages import samples
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TABS = ("overview", "samples", "settings", "checkpoints", "history")
 TILES = ("step", "loss", "learning_rate", "speed", "time_left")
+REWARD_TILES = ("step", "reward", "learning_rate", "speed", "time_left")
+"""The loss of a training by rewards says little."""
 
 
 def layout(platform: "Platform", task_id: str, t: Texts) -> html.Div:
@@ -149,25 +151,10 @@ def _panel(name: str, content: Any, hidden: bool = False) -> html.Div:
 
 def _overview(task: "Task", t: Texts) -> list[Any]:
     peak = t("js.peak", n=formats.rate(task.config.get("learning_rate") or 0.0))
+    tiles = REWARD_TILES if task.type in BY_REWARDS else TILES
     return [
-        html.Div([_tile(key, t, peak if key == "learning_rate" else "") for key in TILES], className="tiles"),
-        html.Div(
-            [
-                _chart(
-                    "loss",
-                    t,
-                    html.Button(
-                        t("task.log_scale"),
-                        id="log-scale",
-                        className="btn btn-quiet btn-small",
-                        **attributes(aria_pressed="false"),
-                    ),
-                ),
-                _chart("learning_rate", t),
-            ],
-            className="charts",
-        ),
-        *_more_charts(task, t),
+        html.Div([_tile(key, t, peak if key == "learning_rate" else "") for key in tiles], className="tiles"),
+        *_charts(task, t),
         html.Section(
             [
                 html.Div(
@@ -219,11 +206,19 @@ def _tile(key: str, t: Texts, note: str) -> html.Div:
     )
 
 
-def _more_charts(task: "Task", t: Texts) -> list[Any]:
-    """What the training type has beside loss and learning rate."""
-    charts = CHARTS.get(task.type, ())
-    found = [_chart(chart.key, t, **attributes(data_lines=chart.spec(t))) for chart in charts]
-    return [html.Div(found, className="charts charts-more")] if found else []
+def _charts(task: "Task", t: Texts) -> list[Any]:
+    """Loss and learning rate, large unless the training type has something that tells more, and what else it has."""
+    scale = html.Button(
+        t("task.log_scale"), id="log-scale", className="btn btn-quiet btn-small", **attributes(aria_pressed="false")
+    )
+    usual = [_chart("loss", t, scale), _chart("learning_rate", t)]
+    large, small = (
+        [_chart(chart.key, t, **attributes(data_lines=chart.spec(t))) for chart in charts(task) if chart.first == first]
+        for first in (True, False)
+    )
+    large, small = (large, [*small[:1], *usual, *small[1:]]) if large else (usual, small)
+    more = [html.Div(small, className="charts charts-more")] if small else []
+    return [html.Div(large, className="charts"), *more]
 
 
 def _chart(key: str, t: Texts, tool: Any = None, **more: Any) -> html.Section:

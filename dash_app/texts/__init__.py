@@ -67,6 +67,10 @@ class Texts:
         """A kind of reward in a word or two."""
         return self.rewards.get(kind.kind, (kind.title, ""))[0]
 
+    def reward_name(self, name: str) -> str:
+        """A reward of a task in a word or two: its own name, or what its kind is called."""
+        return self.rewards.get(name, (name, ""))[0]
+
     def reward_help(self, kind: "RewardKind") -> str:
         """What a kind of reward scores. English is written beside the kind itself."""
         return self.rewards.get(kind.kind, ("", kind.help))[1]

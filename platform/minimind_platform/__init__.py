@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         WeightFile,
     )
     from trainer.fields import ConfigField, RewardKind
-    from trainer.names import Alias, ErrorClass, Metric
+    from trainer.names import Alias, ErrorClass, Metric, reward_metric
     from trainer.presets import DEFAULT_PRESET, Preset, matching_preset
     from trainer.reward_specs import rewards_in_words
 
@@ -76,7 +76,7 @@ _HOMES = {
         "TrainerError",
     ),
     "trainer.fields": ("ConfigField", "RewardKind"),
-    "trainer.names": ("Alias", "ErrorClass", "Metric"),
+    "trainer.names": ("Alias", "ErrorClass", "Metric", "reward_metric"),
     "trainer.presets": ("DEFAULT_PRESET", "Preset", "matching_preset"),
     "trainer.reward_specs": ("rewards_in_words",),
 }
@@ -122,6 +122,7 @@ __all__ = [
     "TrainingType",
     "WeightFile",
     "matching_preset",
+    "reward_metric",
     "rewards_in_words",
 ]
 

@@ -38,7 +38,7 @@ def task_row(task: Task) -> list[str]:
         task.name,
         task.type,
         f"{done} ({left} left)" if left else done,
-        tables.number(task.progress.loss),
+        _reward(task.progress.reward) or tables.number(task.progress.loss),
         task.device,
         tables.moment(task.created_at),
     ]
@@ -54,6 +54,8 @@ def facts(task: Task) -> list[tuple[str, str]]:
         ("State", f"{task.state}{f', {task.waits_for}' if task.waits_for else ''}"),
         ("Error", f"{task.error} {task.hint}".strip()),
         ("Progress", steps),
+        ("Reward", tables.number(p.reward)),
+        ("Eval reward", tables.number(p.eval_reward)),
         ("Loss", tables.number(p.loss)),
         ("Eval loss", tables.number(p.eval_loss)),
         ("Speed", f"{tables.amount(p.tokens_per_second)} tokens/s" if p.tokens_per_second else ""),
@@ -73,6 +75,7 @@ def facts(task: Task) -> list[tuple[str, str]]:
 def checkpoint_row(version: ModelVersion) -> list[str]:
     """A checkpoint under its task."""
     loss = f"loss {tables.number(version.loss)}" if version.loss is not None else ""
+    loss = _reward(version.eval_reward) or loss
     names = " ".join(version.aliases)
     return [
         f"models:/{version.name}/{version.version}",
@@ -90,12 +93,17 @@ def model_row(version: ModelVersion) -> list[str]:
         f"{version.type} on {version.base}" if version.lora_rank else version.type,
         str(version.step),
         tables.number(version.loss),
-        tables.number(version.eval_loss),
+        _reward(version.eval_reward) or tables.number(version.eval_loss),
         tables.size(version.bytes),
         version.task_id[:SHORT],
         tables.moment(version.created_at),
         " ".join(version.aliases),
     ]
+
+
+def _reward(value: float | None) -> str:
+    """In the place of a loss, which says little of a training by rewards."""
+    return "" if value is None else f"reward {tables.number(value)}"
 
 
 def setting(name: str, value: Any) -> str:

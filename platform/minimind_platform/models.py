@@ -109,6 +109,7 @@ def _version(row: dict[str, Any], aliases: list[str]) -> ModelVersion:
         sha256=tags.get(Tag.SHA256, ""),
         base=tags.get(Tag.BASE, ""),
         lora_rank=_whole(tags.get(Tag.LORA_RANK)),
+        eval_reward=_number(tags.get(Tag.EVAL_REWARD)),
     )
 
 

@@ -18,6 +18,8 @@ CHUNK = 4 << 20
 FIELDS = {
     Metric.LOSS: "loss",
     Metric.EVAL_LOSS: "eval_loss",
+    Metric.REWARD: "reward",
+    Metric.EVAL_REWARD: "eval_reward",
     Metric.LEARNING_RATE: "learning_rate",
     Metric.TOKENS_PER_SECOND: "tokens_per_second",
     Metric.EPOCH: "epoch",

@@ -64,6 +64,9 @@ class Progress:
     epochs: int = 0
     loss: float | None = None
     eval_loss: float | None = None
+    reward: float | None = None
+    """Mean reward of the answers, of trainings by rewards."""
+    eval_reward: float | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None
     seconds_left: float | None = None

@@ -129,6 +129,8 @@ class ModelVersion:
     """What the training started from, as its settings name it."""
     lora_rank: int = 0
     """Of adapters, which need their base; 0 for a model of its own."""
+    eval_reward: float | None = None
+    """Of trainings by rewards."""
 
 
 @dataclass(frozen=True)

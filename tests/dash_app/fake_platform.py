@@ -268,7 +268,7 @@ class FakePlatform(FakeData):
         for key in keys:
             gap = max(1, total // 20) if key == Metric.EVAL_LOSS else every
             steps = [s for s in range(gap, last + 1, gap) if s > (since or {}).get(key, 0)]
-            spread = {Metric.LOSS_MIN: -0.09, Metric.LOSS_MAX: 0.11, Metric.EVAL_LOSS: 0.05}.get(Metric(key), 0.0)
+            spread = {Metric.LOSS_MIN: -0.09, Metric.LOSS_MAX: 0.11, Metric.EVAL_LOSS: 0.05}.get(key, 0.0)
             values: list[float | None] = [
                 _rate(s, total) if key == Metric.LEARNING_RATE else _loss(s) + spread * (1 + random.Random(s).random())
                 for s in steps

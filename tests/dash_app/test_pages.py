@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 import dash_app
 from dash_app import formats, forms
-from dash_app.charts import CHARTS, CURVES
+from dash_app.charts import BY_REWARDS, CHARTS, CURVES, charts
 from dash_app.pages import models, new_task, task
 from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
 from dash_app.texts import LANGUAGES, pick_texts, texts
@@ -340,17 +340,48 @@ def test_advice_is_told_at_its_field_in_each_language(platform: FakePlatform) ->
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("type_name", CHARTS)
+@pytest.mark.parametrize("type_name", [*CHARTS, *sorted(BY_REWARDS)])
 def test_every_chart_of_a_type_is_described(platform: FakePlatform, type_name: str, language: str) -> None:
     running = platform.task("a2")
-    platform.all[running.id] = replace(running, type=type_name)
-    parts = by_id(task.layout(platform, "a2", texts(language)))  # type: ignore[arg-type]
-    for chart in CHARTS[type_name]:
+    rewards = [{"kind": "answer"}, {"kind": "regex", "name": "polite"}]
+    running = replace(running, type=type_name, config=running.config | {"rewards": rewards, "beta": 0.1})
+    platform.all[running.id] = running
+    page = task.layout(platform, "a2", texts(language))  # type: ignore[arg-type]
+    parts = by_id(page)
+    found = charts(running)
+    for chart in found:
         lines = json.loads(parts[f"chart-{chart.key}"].to_plotly_json()["props"]["data-lines"])
         assert [line["name"] for line in lines] == [line.name for line in chart.lines]
         assert all(line["label"] and line["colour"] < 3 for line in lines)
-    names = [line.name for chart in CHARTS[type_name] for line in chart.lines]
+    names = [line.name for chart in found for line in chart.lines]
     assert not set(names) & set(CURVES) and len(names) == len(set(names))
+    drawn = [name for name in parts if name.startswith("chart-")]
+    assert len(drawn) == len(found) + 2
+    assert drawn[0] == ("chart-reward" if type_name in BY_REWARDS else "chart-loss")
+    assert ("tile-reward" in parts) == (type_name in BY_REWARDS)
+
+
+def test_each_reward_has_a_curve_in_words(platform: FakePlatform) -> None:
+    running = platform.task("a2")
+    rewards = [{"kind": "answer", "name": ""}, {"kind": "regex", "name": "polite"}]
+    by_rewards = replace(running, type="spo", config={"rewards": rewards, "beta": 0.0})
+    found = {chart.key: chart for chart in charts(by_rewards)}
+    metrics = [line.metric for line in found["each_reward"].lines]
+    assert metrics == ["reward/answer", "eval/answer", "reward/polite", "eval/polite"]
+    labels = [line["label"] for line in json.loads(found["each_reward"].spec(texts("zh")))]
+    assert labels == ["正确答案", "正确答案（评估）", "polite", "polite（评估）"]
+    assert "distance" not in found  # without beta there is no reference to be far from
+    alone = replace(by_rewards, config={"rewards": rewards[:1], "beta": 0.1})
+    assert {"distance"} == {chart.key for chart in charts(alone)} - set(found)
+
+
+def test_a_version_by_rewards_shows_its_reward_not_a_loss(platform: FakePlatform) -> None:
+    version = replace(platform.versions[0], eval_loss=None, eval_reward=0.25)
+    assert "reward 0.2500" in text_of(models.version_row(version, texts("en")))
+    assert "奖励 0.2500" in text_of(models.version_row(version, texts("zh")))
+    platform.versions = [version]
+    page = by_id(new_task.layout(platform, {"type": "sft"}, texts("en")))  # type: ignore[arg-type]
+    assert "reward 0.2500" in text_of(page["picks-from_weight"])
 
 
 def test_a_version_beyond_the_first_ones_has_all_cells(platform: FakePlatform, monkeypatch: pytest.MonkeyPatch) -> None:

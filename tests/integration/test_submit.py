@@ -158,6 +158,7 @@ def test_versions_of_models_with_tags_aliases_and_files(platform, mlflow):
         Tag.STEP: "100",
         Tag.LOSS: "2.5",
         Tag.EVAL_LOSS: "nan",
+        Tag.EVAL_REWARD: "0.25",
         Tag.BYTES: "12",
         Tag.TYPE: "pretrain",
         Tag.SHA256: "ab",
@@ -175,6 +176,7 @@ def test_versions_of_models_with_tags_aliases_and_files(platform, mlflow):
     mlflow("registered-models/alias", {"name": name, "alias": "best", "version": "1"})
     [version] = platform.checkpoints(task.id)
     assert (version.name, version.version, version.step, version.loss, version.eval_loss) == (name, 1, 100, 2.5, None)
+    assert version.eval_reward == 0.25
     assert (version.aliases, version.bytes, version.sha256, version.task_id) == (["best"], 12, "ab", task.id)
     assert version in platform.models()
     assert platform.version_files(name, 1) == folder

@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
-from minimind_platform import cli, tables
+from minimind_platform import cli, cli_text, tables
 from minimind_platform.errors import ConflictError, NotFoundError, Problem, SettingsError, TrackingUnavailableError
 from minimind_platform.tasks import Progress, State, Task, TaskEvent, TaskPage
 from minimind_platform.views import Check, LogChunk, ModelVersion, Preflight
@@ -215,6 +216,14 @@ def test_help_is_fast_and_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
     assert "--learning_rate" in done.stdout
     assert time.perf_counter() - began < 3.0  # 0.25 s on an idle machine
+
+
+def test_a_training_by_rewards_is_listed_with_its_reward():
+    task = replace(TASK, type="grpo", progress=Progress(step=5, loss=-0.01, reward=0.5, eval_reward=0.25))
+    assert "reward 0.5" in cli_text.task_row(task)
+    assert ("Eval reward", "0.25") in cli_text.facts(task)
+    version = ModelVersion("m", 3, TASK.id, "grpo", 5, -0.01, None, 1000, 1.0, [], 5, "", eval_reward=0.25)
+    assert "reward 0.25" in cli_text.model_row(version) and "reward 0.25" in cli_text.checkpoint_row(version)
 
 
 def test_columns_durations_and_sizes():

@@ -67,7 +67,12 @@ def test_progress_follows_the_spool_over_attempts_and_torn_lines(tmp_path):
         {"kind": "metrics", "t": 5_100, "step": 10, "values": {"eval/loss": 4.0}},
         {"kind": "metrics", "t": 5_200, "step": 10, "values": {"train/loss": None, "train/epoch": None}},
         {"kind": "begin", "t": 60_000, "attempt": 2, "step": 10, "total_steps": 100, "epochs": 2},
-        {"kind": "metrics", "t": 70_000, "step": 20, "values": {"train/loss": 2.0}},
+        {
+            "kind": "metrics",
+            "t": 70_000,
+            "step": 20,
+            "values": {"train/loss": 2.0, "train/reward": 0.5, "eval/reward": 0.25},
+        },
     ]
     with (tmp_path / "metrics.jsonl").open("w") as spool:
         for record in records:
@@ -80,6 +85,7 @@ def test_progress_follows_the_spool_over_attempts_and_torn_lines(tmp_path):
         spool.write("not json\n")
     progress = reader.read()
     assert (progress.step, progress.loss, progress.eval_loss, progress.epoch) == (20, 2.0, 4.0, 0.2)
+    assert (progress.reward, progress.eval_reward) == (0.5, 0.25)
     assert progress.seconds_left == 80.0  # 80 steps at the one step a second of this attempt
     assert ProgressReader(tmp_path).read() == progress
 
