@@ -30,12 +30,15 @@ class RewardedConfig(SFTConfig):
 
 
 @pytest.fixture(autouse=True)
-def only_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    others = [name for name, cls in TRAINING_TYPES.items() if "rewards" in cls.model_fields]
-    for name in others:
-        monkeypatch.delitem(TRAINING_TYPES, name)
-    monkeypatch.setitem(TRAINING_TYPES, "rewarded", RewardedConfig)
+def only_here() -> Iterator[None]:
+    """Rewards in this type alone."""
+    real = dict(TRAINING_TYPES)
+    others = {name: cls for name, cls in real.items() if "rewards" not in cls.model_fields}
+    TRAINING_TYPES.clear()
+    TRAINING_TYPES.update(others | {"rewarded": RewardedConfig})
     yield
+    TRAINING_TYPES.clear()
+    TRAINING_TYPES.update(real)  # in their order
 
 
 def shown(part: Any) -> str:
