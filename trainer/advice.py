@@ -39,8 +39,8 @@ def _of_preferences(config: DPOConfig, steps: int, rows: int) -> list[Problem]:
     moves = steps * MEAN_RATE * rate
     if moves < SMALLEST_MOVE if steps else rate < SLOWEST_RATE:
         text = (
-            f"With {rate:g}, and MiniMind's default is 4e-08, the model hardly changes in so few steps: the loss stays "
-            "at 0.693 and the accuracy at a half. Small models learn preferences with 1e-5 to 1e-4."
+            f"With {rate:g} the model hardly changes in so few steps: the loss stays at 0.693, the accuracy at a half. "
+            "MiniMind's default of 4e-8 is meant for far more; small models learn preferences with 1e-5 to 1e-4."
         )
         found.append(Problem("learning_rate", "dpo_rate_too_small", text, {"rate": f"{rate:g}"}))
     held_out = round(rows * config.eval_fraction)

@@ -14,7 +14,7 @@ from dash_app.texts import Texts
 from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
 
 if TYPE_CHECKING:
-    from minimind_platform import Platform, Preflight, Problem, TrainingType
+    from minimind_platform import Check, Platform, Preflight, Problem, TrainingType
 
 EMPTY_CODES = frozenset({"missing", "string_too_short"})
 """Problems of a field that nobody has filled in yet; not shown before the first try to submit."""
@@ -57,6 +57,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         },
     }
     cloned = notice("copy", t("new.cloned", name=parent.name), kind="info") if parent else None
+    known = platform.check(chosen, _settings(platform, chosen, values)) if values.get("data_path") else None
     cards = forms.groups(types, chosen, values, platform.devices(), extras, t)
     first = card(t("new.type"), [_types(types, chosen, t), _labels(parent.name if parent else "", t)], id="group-type")
     return html.Div(
@@ -64,7 +65,10 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
             page_head(t("new.title"), t("new.subtitle")),
             cloned,
             html.Div(id="form-summary", tabIndex="-1", role="alert"),
-            html.Div([html.Div([first, *cards], className="form-cards"), _plan_card(t)], className="form-columns"),
+            html.Div(
+                [html.Div([first, *cards], className="form-cards"), _plan_card(known, types[chosen], t)],
+                className="form-columns",
+            ),
             dcc.Store(id="form-type", data=chosen),
             dcc.Store(id="form-change"),
             dcc.Store(id="form-submit"),
@@ -330,11 +334,12 @@ def _labels(name: str, t: Texts) -> html.Div:
     )
 
 
-def _plan_card(t: Texts) -> html.Aside:
+def _plan_card(check: "Check | None", kind: "TrainingType", t: Texts) -> html.Aside:
+    told = [*plan(check.preflight, t), *advice(check.advice, kind, t)] if check else plan(None, t)
     return html.Aside(
         [
             html.Div(html.H2(t("new.plan")), className="card-head"),
-            html.Div(plan(None, t), id="plan", className="plan", **attributes(aria_live="polite")),
+            html.Div(told, id="plan", className="plan", **attributes(aria_live="polite")),
             html.Button([icon("play-fill"), t("new.submit")], id="submit-task", className="btn btn-primary btn-wide"),
             html.P(t("new.submit_hint"), className="quiet submit-hint"),
         ],

@@ -226,8 +226,8 @@ PROBLEMS: dict[str, str] = {
     "head_size_odd": "{hidden} / {heads} 个头得到的头大小为 {head_size}；旋转位置编码要求它为偶数。",
     "kv_heads_not_divisor": "{kv_heads} 不能整除 num_attention_heads（{heads}）。",
     "no_teacher": "蒸馏需要教师模型；只用数据训练请选择监督微调。",
-    "dpo_rate_too_small": "学习率 {rate}（MiniMind 的默认值为 4e-08）在这么少的步数内几乎不会改变模型："
-    "损失停在 0.693，准确率停在一半。小模型学习偏好宜用 1e-5 到 1e-4。",
+    "dpo_rate_too_small": "学习率 {rate} 在这么少的步数内几乎不会改变模型：损失停在 0.693，准确率停在一半。"
+    "MiniMind 的默认值 4e-8 适合多得多的步数；小模型学习偏好宜用 1e-5 到 1e-4。",
     "dpo_none_held_out": "没有留出评估用的回答对，而训练过的回答对准确率总会上升。请调大它，或设置 eval_data_path。",
     "dpo_few_held_out": "只留出约 {pairs} 对，每一对就占准确率 {points} 个百分点。请调大它，或设置 eval_data_path。",
     "dpo_needs_base": "偏好只能由已经会回答的模型来学：请先选择一个起始权重。",

@@ -330,10 +330,16 @@ def test_the_plan_tells_how_much_is_trained(platform: FakePlatform) -> None:
     assert "plan-trainable" not in by_id(whole)
 
 
+def test_a_form_that_comes_with_data_has_its_plan(platform: FakePlatform) -> None:
+    filled = new_task.layout(platform, {"data": platform.data[0].path}, texts("en"))  # type: ignore[arg-type]
+    assert text_of(by_id(filled)["plan-steps"]) == "20,000"
+    assert "plan-steps" not in by_id(new_task.layout(platform, {}, texts("en")))  # type: ignore[arg-type]
+
+
 def test_advice_is_told_at_its_field_in_each_language(platform: FakePlatform) -> None:
     kind = platform.training_types()["dpo"]
     config = parse_config("dpo", {"data_path": "x"})
-    for language, told in (("en", "Learning rate: With 4e-08, and MiniMind"), ("zh", "学习率: 学习率 4e-08")):
+    for language, told in (("en", "Learning rate: With 4e-08 the model hardly"), ("zh", "学习率: 学习率 4e-08")):
         first, second = new_task.advice(advice(config, 63, 419), kind, texts(language))
         assert text_of(first).startswith(told)
         assert "8" in text_of(second) and "#field-eval_fraction" in str(second)

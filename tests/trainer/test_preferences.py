@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from trainer.losses import evaluate
 from trainer.names import Metric, Outcome
 from trainer.preferences import Preference, answer_log_probs, preference_sums
 from trainer.ranks import Ranks
+from trainer.references import add_reference
 
 Make = Callable[..., Any]
 Series = Callable[..., dict[int, float]]
@@ -164,3 +166,16 @@ def test_a_measure_counts_pairs(prefer: Make, make_pairs: Make) -> None:
         found = evaluate(measure, loop.model, batches, loop.device, "float32", Ranks())
         whole = measure(loop.model.eval(), pairs.batch(np.arange(7), None, True, 0))
     assert {n: v * 7 for n, v in found.items()} == pytest.approx({n: float(v) for n, v in whole.items()}, rel=1e-4)
+
+
+def test_a_stop_while_the_reference_is_made_leaves_none(prefer: Make, make_pairs: Make, tmp_path: Path) -> None:
+    pairs, held_out = make_pairs(12), make_pairs(4, seed=1)
+    loop = prefer(data=pairs)
+    loop.session.stop_requested = True
+    parts: Any = SimpleNamespace(
+        model=loop.model, tokenizer=loop.tokenizer, rows=pairs, eval_rows=held_out, resumed=False
+    )
+    (tmp_path / "task" / "reference.npz").unlink()
+    assert not add_reference(loop.config, loop.session, parts, loop.device)
+    assert held_out.reference is None
+    assert not (tmp_path / "task" / "reference.npz").exists()
