@@ -118,9 +118,9 @@ class FakePlatform(FakeData):
             2,
             _loss(step),
             _loss(step // 500 * 500) + 0.05 if step >= 100 else None,
-            _rate(step, total),
-            41_437.0,
-            (total - step) / 13.7,
+            learning_rate=_rate(step, total),
+            tokens_per_second=41_437.0,
+            seconds_left=(total - step) / 13.7,
         )
 
     def _now(self, task: Task) -> Task:
