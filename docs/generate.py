@@ -12,6 +12,7 @@ from minimind_platform.settings import Settings
 from trainer.configs import TRAINING_TYPES, TrainConfig
 from trainer.fields import ConfigField, config_fields, reward_kinds, told
 from trainer.presets import PRESETS
+from trainer.starts import starts_of
 
 TARGET = Path(__file__).with_name("configuration.md")
 _GROUPS = {
@@ -36,7 +37,7 @@ come from it. MiniMind's own option names work, with `_` or with `-`.
 
 def configuration() -> str:
     """The text of docs/configuration.md."""
-    parts = [_INTRO, _platform(), _presets()]
+    parts = [_INTRO, _platform(), _presets(), _starts()]
     parts += [_training_type(cls) for cls in TRAINING_TYPES.values()]
     parts.append(_rewards())
     return "\n".join(parts)
@@ -65,6 +66,17 @@ def _presets() -> str:
     for preset in PRESETS.values():
         values = ", ".join(f"{name} {value}" for name, value in preset.values.items() if value not in (0, False))
         lines.append(f"| `{preset.name}` | {preset.parameters} | {values} |")
+    return "\n".join([*lines, ""])
+
+
+def _starts() -> str:
+    lines = ["## Starting values", "", "`--start NAME` sets these, and the form offers them; settings given beside it"]
+    lines += ["win.", "", "| type | start | for | settings |", "|---|---|---|---|"]
+    for cls in TRAINING_TYPES.values():
+        fields = {field.name: field for field in config_fields(cls)}
+        for start in starts_of(cls.type).values():
+            values = ", ".join(f"{name} {told(fields[name], value)}" for name, value in start.values.items())
+            lines.append(f"| `{cls.type}` | `{start.name}` | {start.title}. {start.help} | {values} |")
     return "\n".join([*lines, ""])
 
 

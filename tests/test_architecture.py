@@ -19,6 +19,7 @@ LIGHT = {
     "names",
     "errors",
     "presets",
+    "starts",
     "reward_specs",
     "sizes",
     "rows",

@@ -24,6 +24,7 @@ from trainer.names import BAD_INPUT, Env, ErrorClass, ExitCode, Outcome, RunStat
 from trainer.presets import PRESETS
 from trainer.ranks import Ranks
 from trainer.session import Session, lock_of, new_task_dir, write_json
+from trainer.starts import starts_of
 
 log = logging.getLogger("trainer")
 MINIMIND_ONLY = {
@@ -61,6 +62,8 @@ def make_parser(type_name: str) -> argparse.ArgumentParser:
         "--config", dest="config_file", metavar="FILE", help="JSON file with settings; options win over it"
     )
     parser.add_argument("--preset", choices=list(PRESETS), help="model size to start from; options win over it")
+    if starts := starts_of(cls.type):
+        parser.add_argument("--start", choices=list(starts), help="values to start from; options win over them")
     parser.add_argument(
         "--from_resume",
         "--from-resume",
@@ -155,6 +158,8 @@ def _read_settings(argv: list[str], home: Path) -> tuple[TrainConfig, argparse.N
         values |= _read_file(Path(options.config_file), cls)
     if options.preset:
         values |= PRESETS[options.preset].values
+    if start := getattr(options, "start", None):
+        values |= starts_of(cls.type)[start].values
     values |= given
     base = find_base(cls, values, home)
     if base is not None:

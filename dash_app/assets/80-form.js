@@ -10,7 +10,7 @@
     for (const item of inputs.flat()) {
       const name = item.id.startsWith("field-") ? item.id.slice(6) : null;
       if (name) { values[name] = item.value === undefined ? null : item.value; }
-      else { form[{ "task-type": "type", preset: "preset", "task-name": "name", "task-priority": "priority" }[item.id]] = item.value === undefined ? null : item.value; }
+      else { form[{ "task-type": "type", preset: "preset", start: "start", "task-name": "name", "task-priority": "priority" }[item.id]] = item.value === undefined ? null : item.value; }
     }
     return form;
   }
@@ -19,7 +19,7 @@
   function formChanged() {
     latest = gather();
     const changed = window.dash_clientside.callback_context.triggered_id;
-    if (changed === "preset" || changed === "task-type") { trigger = changed; }
+    if (["preset", "start", "task-type"].includes(changed)) { trigger = changed; }
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (!document.getElementById("new-task")) { return; }

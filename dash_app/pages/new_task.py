@@ -49,7 +49,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
             for name, field in forms.union_fields(types).items()
             if field.kind == "weight"
         },
-        "group-model": _presets(platform, _preset_of(platform, chosen, values), t),
+        "group-model": _presets(platform, _preset_of(platform, chosen, values), types[chosen].needs_base, t),
         **{
             name: reward_form.composer(field, str(values.get(name, "")), platform.reward_kinds(), t)
             for name, field in forms.union_fields(types).items()
@@ -59,7 +59,11 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     cloned = notice("copy", t("new.cloned", name=parent.name), kind="info") if parent else None
     known = platform.check(chosen, _settings(platform, chosen, values)) if values.get("data_path") else None
     cards = forms.groups(types, chosen, values, platform.devices(), extras, t)
-    first = card(t("new.type"), [_types(types, chosen, t), _labels(parent.name if parent else "", t)], id="group-type")
+    first = card(
+        t("new.type"),
+        [_types(types, chosen, t), _starts(types[chosen], values, t), _labels(parent.name if parent else "", t)],
+        id="group-type",
+    )
     return html.Div(
         [
             page_head(t("new.title"), t("new.subtitle")),
@@ -85,6 +89,7 @@ def add_callbacks(ui: Dash, platform: "Platform", texts: Callable[[], Texts]) ->
     inputs = [
         Input("task-type", "value"),
         Input("preset", "value"),
+        Input("start", "value"),
         Input("task-name", "value"),
         Input("task-priority", "value"),
     ]
@@ -134,17 +139,26 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
         if types[chosen].needs_base != types[before].needs_base:
             picks = pickers.weights(platform, "from_weight", types[chosen].needs_base, t)
             updates["pick-from_weight"] = {"children": picks}
+            updates["presets"] = {"hidden": types[chosen].needs_base}
+        updates["starts"] = {"hidden": not types[chosen].starts}
+        updates["start"] = {"options": _start_options(types[chosen], t)}
         updates["form-type"] = {"data": chosen}
     elif form["trigger"] == "preset" and form["preset"]:
         sizes = platform.presets()[form["preset"]].values
         fields = forms.type_fields(types, chosen)
         values |= {name: forms.form_value(fields[name], value) for name, value in sizes.items()}
+    elif form["trigger"] == "start" and form["start"]:
+        values |= _start_values(types[chosen])[form["start"]]
     for name, value in values.items():
         if value != form["values"].get(name):
             updates[f"field-{name}"] = {"value": value}
     preset = _preset_of(platform, chosen, values)
     if preset != form["preset"]:
         updates["preset"] = {"value": preset}
+    start = _start_of(types[chosen], values)
+    if start != form["start"]:
+        updates["start"] = updates.get("start", {}) | {"value": start}
+    updates["start-help"] = {"children": _start_help(types[chosen], start, t)}
     check = platform.check(chosen, _settings(platform, chosen, values))
     problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in EMPTY_CODES]
     updates |= _shown_problems(platform, chosen, problems, t)
@@ -237,6 +251,42 @@ def _preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str
     return ""
 
 
+def _start_values(kind: "TrainingType") -> dict[str, dict[str, Any]]:
+    """What inputs hold with each of a type's values to begin with."""
+    fields = {field.name: field for field in kind.fields}
+    return {
+        start.name: {name: forms.form_value(fields[name], value) for name, value in start.values.items()}
+        for start in kind.starts.values()
+    }
+
+
+def _start_of(kind: "TrainingType", values: dict[str, Any]) -> str:
+    """The name of the values to begin with that a form holds, or ""."""
+    found = (name for name, held in _start_values(kind).items() if held.items() <= values.items())
+    return next(found, "")
+
+
+def _start_help(kind: "TrainingType", start: str, t: Texts) -> str:
+    return t.start(kind.starts[start])[1] if start else t("new.start_help")
+
+
+def _start_options(kind: "TrainingType", t: Texts) -> list[Any]:
+    named = [{"label": t.start(start)[0], "value": start.name} for start in kind.starts.values()]
+    return [*named, {"label": t("new.start_own"), "value": ""}]
+
+
+def _starts(kind: "TrainingType", values: dict[str, Any], t: Texts) -> html.Div:
+    chosen = _start_of(kind, values)
+    entry = [
+        dbc.Label(t("new.start"), html_for="start"),
+        dbc.Select(id="start", options=_start_options(kind, t), value=chosen),
+        html.Div(_start_help(kind, chosen, t), id="start-help", className="field-help"),
+    ]
+    return html.Div(
+        html.Div(entry, className="field field-wide"), id="starts", className="fields", hidden=not kind.starts
+    )
+
+
 def _shown_problems(platform: "Platform", chosen: str, problems: list["Problem"], t: Texts) -> Updates:
     by_field: dict[str, Any] = {}
     for problem in problems:
@@ -282,25 +332,23 @@ def _types(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems:
     return dbc.RadioItems(id="task-type", options=options, value=chosen, class_name="choices")
 
 
-def _presets(platform: "Platform", chosen: str, t: Texts) -> html.Div:
+def _presets(platform: "Platform", chosen: str, needs_base: bool, t: Texts) -> html.Div:
     options: list[Any] = [
         {"value": p.name, "label": html.Span([html.Strong(p.name), html.Span(p.parameters)])}
         for p in platform.presets().values()
     ]
     options.append({"value": "", "label": html.Span([html.Strong(t("new.preset_custom")), icon("sliders")])})
-    return html.Div(
-        [
-            html.Div(t("new.preset"), className="form-label", id="preset-label"),
-            html.Div(
-                dbc.RadioItems(id="preset", options=options, value=chosen, class_name="choices choices-small"),
-                role="group",
-                **attributes(aria_labelledby="preset-label"),
-            ),
-            html.Div(t("new.preset_help"), className="field-help"),
-            html.Div(id="base-note", className="field-note"),
-        ],
-        className="field presets",
-    )
+    sizes = [
+        html.Div(t("new.preset"), className="form-label", id="preset-label"),
+        html.Div(
+            dbc.RadioItems(id="preset", options=options, value=chosen, class_name="choices choices-small"),
+            role="group",
+            **attributes(aria_labelledby="preset-label"),
+        ),
+        html.Div(t("new.preset_help"), className="field-help"),
+    ]
+    note = html.Div(id="base-note", className="field-note")
+    return html.Div([html.Div(sizes, id="presets", hidden=needs_base), note], className="field presets")
 
 
 def _labels(name: str, t: Texts) -> html.Div:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dash_app.texts import en, en_fields, en_rewards, zh, zh_fields, zh_rewards
 
 if TYPE_CHECKING:
-    from minimind_platform import ConfigField, Problem, RewardKind, TrainingType
+    from minimind_platform import ConfigField, Problem, RewardKind, Start, TrainingType
 
 LANGUAGES = {"en": (en, en_fields), "zh": (zh, zh_fields)}
 REWARDS = {"en": en_rewards, "zh": zh_rewards}
@@ -32,6 +32,7 @@ class Texts:
         self.labels: dict[str, str] = fields.LABELS
         self.helps: dict[str, str] = fields.HELP
         self.problems: dict[str, str] = fields.PROBLEMS
+        self.starts: dict[str, tuple[str, str]] = fields.STARTS
         self.rewards: dict[str, tuple[str, str]] = rewards.KINDS
         self.options: dict[str, str] = rewards.OPTIONS
         self.option_helps: dict[str, str] = rewards.OPTION_HELP
@@ -47,6 +48,10 @@ class Texts:
     def help(self, field: "ConfigField", kind: "TrainingType | None" = None) -> str:
         """What a setting does, as a training type means it. English is written beside the setting itself."""
         return _own(self.helps, field.name, kind) or field.help
+
+    def start(self, start: "Start") -> tuple[str, str]:
+        """What values to begin with are called, and what they are for. English is written beside the values."""
+        return self.starts.get(start.name, (start.title, start.help))
 
     def problem(self, problem: "Problem") -> str:
         """What is wrong, in this language where it knows the code and its values, else the English sentence."""

@@ -91,6 +91,9 @@ LABELS: dict[str, str] = {
 
 HELP: dict[str, str] = {}
 
+STARTS: dict[str, tuple[str, str]] = {}
+"""Written beside the values to begin with."""
+
 PROBLEMS: dict[str, str] = {
     "missing": "Required, but empty.",
     "string_too_short": "Required, but empty.",

@@ -200,6 +200,23 @@ HELP: dict[str, str] = {
     "model_name": "检查点注册到哪个模型名下。留空：minimind-{type}。",
 }
 
+STARTS: dict[str, tuple[str, str]] = {
+    "minimind": ("MiniMind 的默认值", "适合 6400 万参数、GPU 和成千上万步的训练。"),
+    "short-answers": (
+        "简短且有正确答案，小模型",
+        "适合答案只有几个词元、且数据在 gt 中列出答案的问题，例如算术：不思考，每步回答很多次，"
+        "学习率足以在几百步内改变小模型，在 CPU 上也行。",
+    ),
+    "thoughts": (
+        "带标签的思考与答案",
+        "适合用推理蒸馏（reason）训练过的模型：先思考，答对以及思考和答案的标签正确都得到奖励。",
+    ),
+    "few-pairs": (
+        "小模型，几百对回答",
+        "按词元比较两个回答，并留出足够多的回答对以看出差别；docs/training.md 中效果最好的设置。",
+    ),
+}
+
 PROBLEMS: dict[str, str] = {
     "missing": "必填，但为空。",
     "string_too_short": "必填，但为空。",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from trainer.names import Alias, ErrorClass, Metric, reward_metric
     from trainer.presets import DEFAULT_PRESET, Preset, matching_preset
     from trainer.reward_specs import rewards_in_words
+    from trainer.starts import Start
 
 _HOMES = {
     "minimind_platform.samples": ("SampleQuery",),
@@ -79,6 +80,7 @@ _HOMES = {
     "trainer.names": ("Alias", "ErrorClass", "Metric", "reward_metric"),
     "trainer.presets": ("DEFAULT_PRESET", "Preset", "matching_preset"),
     "trainer.reward_specs": ("rewards_in_words",),
+    "trainer.starts": ("Start",),
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -113,6 +115,7 @@ __all__ = [
     "Series",
     "Settings",
     "SettingsError",
+    "Start",
     "State",
     "Task",
     "TaskEvent",

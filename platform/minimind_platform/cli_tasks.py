@@ -43,6 +43,7 @@ def add_submit_options(parser: argparse.ArgumentParser, words: Sequence[str]) ->
     from trainer.configs import TRAINING_TYPES, TYPE_ALIASES
     from trainer.fields import config_fields
     from trainer.presets import PRESETS
+    from trainer.starts import starts_of
 
     types = parser.add_subparsers(title="training types", metavar="TYPE", required=True)
     for name, cls in TRAINING_TYPES.items():
@@ -55,6 +56,10 @@ def add_submit_options(parser: argparse.ArgumentParser, words: Sequence[str]) ->
         added.add_argument(
             "--preset", choices=list(PRESETS), help="model size to start from; other options win over it"
         )
+        if starts := starts_of(name):
+            added.add_argument(
+                "--start", choices=list(starts), help="values to start from; other options win over them"
+            )
         added.add_argument("--name", default="", help="name of the task [type and size]")
         added.add_argument("--priority", type=int, default=0, help="higher goes first [0]")
         added.add_argument("--key", default="", help="the same key gives the same task, however often it is sent")
@@ -67,9 +72,12 @@ def submit(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """Queue a training, or only check it."""
     from minimind_platform.cli_fields import field_values
     from trainer.presets import PRESETS
+    from trainer.starts import starts_of
 
     platform = platform or open_platform(arguments)
     values: dict[str, Any] = dict(PRESETS[arguments.preset].values) if arguments.preset else {}
+    if start := getattr(arguments, "start", None):
+        values |= starts_of(arguments.type)[start].values
     values |= field_values(arguments)
     if arguments.check:
         return _check(platform, arguments, values)

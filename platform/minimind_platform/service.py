@@ -55,6 +55,7 @@ from trainer.configs import TRAINING_TYPES
 from trainer.fields import RewardKind, config_fields, reward_kinds
 from trainer.names import TaskFile
 from trainer.presets import PRESETS, Preset
+from trainer.starts import starts_of
 
 SHORTEST_ID = 4
 HEARTBEAT_SECONDS = 15
@@ -342,7 +343,8 @@ class Platform:
             fields = config_fields(cls)
             defaults = {field.name: field.default for field in fields if not field.required}
             about = (cls.__doc__ or "").strip()
-            types[name] = TrainingType(name, cls.title, about, cls.data_format, fields, defaults, cls.needs_base)
+            facts = (name, cls.title, about, cls.data_format, fields, defaults)
+            types[name] = TrainingType(*facts, needs_base=cls.needs_base, starts=starts_of(name))
         return types
 
     def reward_kinds(self) -> dict[str, RewardKind]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainer.errors import Problem
 from trainer.fields import ConfigField
+from trainer.starts import Start
 
 
 @dataclass(frozen=True)
@@ -237,3 +238,5 @@ class TrainingType:
     """Settings that have a default, by name."""
     needs_base: bool = False
     """Whether it cannot start from nothing."""
+    starts: dict[str, Start] = field(default_factory=dict)
+    """Values to begin with, by name."""

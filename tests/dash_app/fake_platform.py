@@ -42,6 +42,7 @@ from trainer.configs import TRAINING_TYPES, parse_config
 from trainer.fields import RewardKind, config_fields, reward_kinds
 from trainer.names import Metric, TaskFile
 from trainer.presets import PRESETS, Preset
+from trainer.starts import starts_of
 
 
 class FakePlatform(FakeData):
@@ -334,7 +335,9 @@ class FakePlatform(FakeData):
             fields = config_fields(cls)
             defaults = {field.name: field.default for field in fields if not field.required}
             about = (cls.__doc__ or "").strip()
-            types[name] = TrainingType(name, cls.title, about, cls.data_format, fields, defaults, cls.needs_base)
+            types[name] = TrainingType(
+                name, cls.title, about, cls.data_format, fields, defaults, cls.needs_base, starts_of(name)
+            )
         return types
 
     def reward_kinds(self) -> dict[str, RewardKind]:

@@ -229,7 +229,14 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 def change(platform: FakePlatform, before: str, **form: Any) -> new_task.Updates:
     values = forms.default_values(platform.training_types(), before) | form.pop("values", {})
-    whole = {"type": before, "preset": "minimind-3", "trigger": "", "tried": False, "values": values} | form
+    whole = {
+        "type": before,
+        "preset": "minimind-3",
+        "start": "",
+        "trigger": "",
+        "tried": False,
+        "values": values,
+    } | form
     return new_task.changes(platform, whole, before, texts("en"))  # type: ignore[arg-type]
 
 
@@ -264,6 +271,37 @@ def test_a_preset_fills_in_the_sizes(platform: FakePlatform) -> None:
     assert updates["field-hidden_size"] == {"value": "128"}
     assert updates["field-num_hidden_layers"] == {"value": "2"}
     assert change(platform, "pretrain", values={"hidden_size": "640"})["preset"] == {"value": ""}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("type_name", TRAINING_TYPES)
+def test_values_to_begin_with_are_offered_where_there_are_some(
+    platform: FakePlatform, type_name: str, language: str
+) -> None:
+    t, kind = texts(language), platform.training_types()[type_name]
+    parts = by_id(new_task.layout(platform, {"type": type_name}, t))  # type: ignore[arg-type]
+    assert parts["starts"].hidden == (not kind.starts) and parts["presets"].hidden == kind.needs_base
+    assert [option["value"] for option in parts["start"].options] == [*kind.starts, ""]
+    assert parts["start"].value == ("minimind" if kind.starts else "")
+    if language != "en":
+        assert all(re.search(r"[\u4e00-\u9fff]", "".join(t.start(start))) for start in kind.starts.values())
+    for name in kind.starts:
+        updates = change(platform, type_name, start=name, trigger="start")
+        held = {key.removeprefix("field-"): now["value"] for key, now in updates.items() if key.startswith("field-")}
+        again = change(platform, type_name, start=name, values=held)
+        assert "start" not in again and not any(key.startswith("field-") for key in again)
+
+
+def test_what_is_set_beside_the_values_to_begin_with_wins(platform: FakePlatform) -> None:
+    updates = change(platform, "grpo", start="short-answers", trigger="start")
+    assert updates["field-learning_rate"] == {"value": "0.0002"}
+    assert updates["field-rewards"]["value"].startswith('[{"kind": "answer"')
+    assert "sums" in updates["start-help"]["children"]
+    held = {key.removeprefix("field-"): now["value"] for key, now in updates.items() if key.startswith("field-")}
+    changed = change(platform, "grpo", start="short-answers", values=held | {"num_generations": "12"})
+    assert changed["start"] == {"value": ""} and "field-num_generations" not in changed
+    switched = change(platform, "grpo", type="sft", start="minimind")
+    assert switched["starts"] == {"hidden": True} and switched["presets"] == {"hidden": False}
 
 
 def test_an_empty_form_complains_only_after_a_try(platform: FakePlatform) -> None:

@@ -107,6 +107,12 @@ def test_settings_win_over_the_preset(run, platform):
     assert (values["hidden_size"], values["num_hidden_layers"]) == ("64", 2)
 
 
+def test_settings_win_over_the_values_to_begin_with(run, platform):
+    run("submit", "grpo", "--start", "short-answers", "--data_path", "a", "--beta", "0.5")
+    values = platform.calls[0][1]
+    assert (values["beta"], values["max_gen_len"], values["thinking_ratio"]) == ("0.5", 32, 0.0)
+
+
 def test_check_only_tells_what_it_takes(run):
     code, out, _ = run("submit", "pretrain", "--data_path", "a", "--check")
     assert code == 0

@@ -6,6 +6,7 @@ from trainer.configs import TRAINING_TYPES, parse_config
 from trainer.errors import SettingsError
 from trainer.fields import config_fields
 from trainer.presets import PRESETS, matching_preset
+from trainer.starts import starts_of
 
 
 def problems(type_name: str, **values: object) -> dict[str, str]:
@@ -118,6 +119,19 @@ def test_every_field_has_a_help_and_a_group(type_name: str) -> None:
     for field in config_fields(TRAINING_TYPES[type_name]):
         assert field.help.endswith("."), field.name
         assert field.group in ("data", "model", "rollout", "rewards", "training", "runtime", "output")
+
+
+@pytest.mark.parametrize("type_name", TRAINING_TYPES)
+def test_values_to_begin_with_are_valid_and_complete(type_name: str) -> None:
+    starts = starts_of(type_name)
+    for start in starts.values():
+        config = parse_config(type_name, {"data_path": "x", **start.values})
+        assert {name: config.model_dump(mode="json")[name] for name in start.values} == start.values
+        assert set(start.values) == set(next(iter(starts.values())).values)
+    if starts:
+        assert parse_config(type_name, {"data_path": "x", **starts["minimind"].values}) == parse_config(
+            type_name, {"data_path": "x"}
+        )
 
 
 @pytest.mark.parametrize("name", PRESETS)
