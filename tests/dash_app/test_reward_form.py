@@ -47,7 +47,7 @@ def shown(part: Any) -> str:
 
 def form(platform: FakePlatform, **values: str) -> dict[str, Any]:
     held = forms.default_values(platform.training_types(), "rewarded") | {"data_path": "dataset/samples/sft.jsonl"}
-    return {"type": "rewarded", "preset": "", "trigger": "", "tried": True, "values": held | values,
+    return {"type": "rewarded", "preset": "", "start": "", "trigger": "", "tried": True, "values": held | values,
             "name": "", "priority": "0", "key": "", "parent": ""}  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_the_field_holds_the_rewards_as_text(platform: FakePlatform) -> None:
 
 
 def test_the_card_is_hidden_where_nothing_is_rewarded(platform: FakePlatform) -> None:
-    hidden = {"type": "sft", "preset": "", "trigger": "task-type", "tried": False, "values": {}}
+    hidden = {"type": "sft", "preset": "", "start": "", "trigger": "task-type", "tried": False, "values": {}}
     updates = new_task.changes(platform, hidden, "rewarded", texts("en"))  # type: ignore[arg-type]
     assert updates["group-rewards"] == {"hidden": True}
     back = new_task.changes(platform, hidden | {"type": "rewarded"}, "sft", texts("en"))  # type: ignore[arg-type]
