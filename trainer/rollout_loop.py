@@ -62,7 +62,8 @@ class RolloutLoop(Loop):
         if reference is not None:
             use_grouped_experts(reference.to(self.device), self.device, config.dtype)  # type: ignore[arg-type]
         self.rewards = Rewards(config.rewards, session.home, self.device, config.dtype, config.reward_errors)
-        self.engine = RolloutEngine(self.model, _ends(parts), self.pad_id, self.device, config.dtype)
+        cache = session.task_dir.parent / ".cache" / "compile" / "triton"
+        self.engine = RolloutEngine(self.model, _ends(parts), self.pad_id, self.device, config.dtype, cache)
         self.sampling = Sampling(config.max_gen_len, config.rollout_temperature, config.top_k, config.top_p)
         self.samples = SampleLog(session.task_dir)
         self._share_of_peak = None  # most of the work is no matrix product over a batch
