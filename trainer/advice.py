@@ -25,6 +25,9 @@ def advice(config: TrainConfig, steps: int = 0, rows: int = 0) -> list[Problem]:
         config: the settings.
         steps: how many steps they make; 0 if that is not known yet.
         rows: of the training data, held-out ones among them; 0 if that is not known yet.
+
+    Returns:
+        One for each thing to know; `better` among its values is what the field could be set to instead.
     """
     found = []
     for kind, advise in _ADVISERS.items():
@@ -42,7 +45,7 @@ def _of_preferences(config: DPOConfig, steps: int, rows: int) -> list[Problem]:
             f"With {rate:g} the model hardly changes in so few steps: the loss stays at 0.693, the accuracy at a half. "
             "MiniMind's default of 4e-8 is meant for far more; small models learn preferences with 1e-5 to 1e-4."
         )
-        found.append(Problem("learning_rate", "dpo_rate_too_small", text, {"rate": f"{rate:g}"}))
+        found.append(Problem("learning_rate", "dpo_rate_too_small", text, {"rate": f"{rate:g}", "better": "5e-5"}))
     held_out = round(rows * config.eval_fraction)
     if config.eval_data_path:
         return found
@@ -51,13 +54,13 @@ def _of_preferences(config: DPOConfig, steps: int, rows: int) -> list[Problem]:
             "No pairs are held out, and the accuracy of pairs that are trained on rises in any case. Raise it, or set "
             "eval_data_path."
         )
-        found.append(Problem("eval_fraction", "dpo_none_held_out", text))
+        found.append(Problem("eval_fraction", "dpo_none_held_out", text, {"better": "0.2"}))
     elif rows and held_out < FEW_PAIRS:
         text = (
             f"Only about {held_out} pairs are held out, so that each is {100 / held_out:.0f} points of accuracy. Raise "
             "it, or set eval_data_path."
         )
-        values = {"pairs": held_out, "points": f"{100 / held_out:.0f}"}
+        values = {"pairs": held_out, "points": f"{100 / held_out:.0f}", "better": "0.2"}
         found.append(Problem("eval_fraction", "dpo_few_held_out", text, values))
     return found
 

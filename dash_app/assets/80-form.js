@@ -42,7 +42,12 @@
 
   document.addEventListener("click", (event) => {
     const pick = event.target.closest("[data-pick]");
-    if (pick) { window.dash_clientside.set_props(`field-${pick.dataset.pick}`, { value: pick.dataset.value }); return; }
+    if (pick) {
+      window.dash_clientside.set_props(`field-${pick.dataset.pick}`, { value: pick.dataset.value });
+      // What is advised goes away when it is followed.
+      if (pick.closest("#plan")) { document.getElementById(`field-${pick.dataset.pick}`).focus(); }
+      return;
+    }
     const jump = event.target.closest("a.jump");
     if (jump) {
       event.preventDefault();

@@ -220,6 +220,7 @@ def advice(found: list["Problem"], kind: "TrainingType", t: Texts) -> list[Any]:
                         html.A(t.label(item.field, kind), href=f"#field-{item.field}", className="jump"),
                         ": ",
                         t.problem(item),
+                        *_better(item, t),
                     ]
                 ),
             ],
@@ -227,6 +228,15 @@ def advice(found: list["Problem"], kind: "TrainingType", t: Texts) -> list[Any]:
         )
         for item in found
     ]
+
+
+def _better(item: "Problem", t: Texts) -> list[Any]:
+    """A button that sets a field to what is advised."""
+    value = item.values.get("better")
+    if value is None:
+        return []
+    told = attributes(data_pick=item.field, data_value=value, type="button")
+    return [html.Button(t("new.advice_set", value=value), className="btn btn-quiet btn-small", **told)]
 
 
 def _settings(platform: "Platform", chosen: str, values: dict[str, Any]) -> dict[str, Any]:

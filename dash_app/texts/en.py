@@ -97,6 +97,7 @@ TEXTS: dict[str, str] = {
     "new.plan_time": "Time",
     "new.plan_disk": "Disk",
     "new.plan_rule": "Time is a rule of thumb; no similar training was measured yet.",
+    "new.advice_set": "Set to {value}",
     "new.plan_measured": "Time as measured in an earlier task.",
     "new.submit": "Start training",
     "new.submit_hint": "or press Ctrl + Enter",

@@ -97,6 +97,7 @@ TEXTS: dict[str, str] = {
     "new.plan_time": "用时",
     "new.plan_disk": "磁盘",
     "new.plan_rule": "用时按经验估算，尚无相近的训练可供参考。",
+    "new.advice_set": "设为 {value}",
     "new.plan_measured": "用时根据以往任务的实测速度估算。",
     "new.submit": "开始训练",
     "new.submit_hint": "或按 Ctrl + Enter",

@@ -381,6 +381,8 @@ def test_advice_is_told_at_its_field_in_each_language(platform: FakePlatform) ->
         first, second = new_task.advice(advice(config, 63, 419), kind, texts(language))
         assert text_of(first).startswith(told)
         assert "8" in text_of(second) and "#field-eval_fraction" in str(second)
+        (button,) = [part for part in walk(first) if type(part).__name__ == "Button"]
+        assert button.to_plotly_json()["props"]["data-value"] == "5e-5"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
