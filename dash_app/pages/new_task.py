@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
 
-from dash_app import formats, forms, pickers, reward_form
+from dash_app import forms, pickers, reward_form
 from dash_app.components import attributes, card, icon, notice, page_head
+from dash_app.plans import advice, plan, plan_card
 from dash_app.texts import Texts
 from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
 
 if TYPE_CHECKING:
-    from minimind_platform import Check, Platform, Preflight, Problem, TrainingType
+    from minimind_platform import Platform, Problem, TrainingType
 
 EMPTY_CODES = frozenset({"missing", "string_too_short"})
 """Problems of a field that nobody has filled in yet; not shown before the first try to submit."""
@@ -70,7 +71,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
             cloned,
             html.Div(id="form-summary", tabIndex="-1", role="alert"),
             html.Div(
-                [html.Div([first, *cards], className="form-cards"), _plan_card(known, types[chosen], t)],
+                [html.Div([first, *cards], className="form-cards"), plan_card(known, types[chosen], t)],
                 className="form-columns",
             ),
             dcc.Store(id="form-type", data=chosen),
@@ -189,54 +190,6 @@ def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Up
         text = [html.Strong(t("new.failed")), " ", error.message, " ", error.hint]
         return {"form-summary": {"children": notice("exclamation-octagon-fill", text, kind="bad")}}, False
     return {"url": {"href": f"/tasks/{task.id}"}}, True
-
-
-def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
-    """How large and long the training will be."""
-    if preflight is None:
-        return [html.P(t("new.plan_wait"), className="quiet")]
-    rows = (
-        ("parameters", formats.short(preflight.parameters)),
-        *([("trainable", formats.short(preflight.trainable))] if preflight.trainable else []),
-        ("rows", formats.whole(preflight.rows)),
-        ("tokens", formats.short(preflight.tokens)),
-        ("steps", formats.whole(preflight.steps)),
-        ("time", "≈ " + formats.duration(preflight.seconds, t)),
-        ("disk", formats.size(preflight.disk_bytes)),
-    )
-    entries = [html.Div([html.Dt(t(f"new.plan_{key}")), html.Dd(text, id=f"plan-{key}")]) for key, text in rows]
-    source = t("new.plan_measured") if preflight.estimated_from else t("new.plan_rule")
-    return [html.Dl(entries), html.P(source, className="quiet")]
-
-
-def advice(found: list["Problem"], kind: "TrainingType", t: Texts) -> list[Any]:
-    """What is known of these settings, each at its field."""
-    return [
-        html.P(
-            [
-                icon("exclamation-triangle-fill"),
-                html.Span(
-                    [
-                        html.A(t.label(item.field, kind), href=f"#field-{item.field}", className="jump"),
-                        ": ",
-                        t.problem(item),
-                        *_better(item, t),
-                    ]
-                ),
-            ],
-            className="plan-advice",
-        )
-        for item in found
-    ]
-
-
-def _better(item: "Problem", t: Texts) -> list[Any]:
-    """A button that sets a field to what is advised."""
-    value = item.values.get("better")
-    if value is None:
-        return []
-    told = attributes(data_pick=item.field, data_value=value, type="button")
-    return [html.Button(t("new.advice_set", value=value), className="btn btn-quiet btn-small", **told)]
 
 
 def _settings(platform: "Platform", chosen: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -389,17 +342,4 @@ def _labels(name: str, t: Texts) -> html.Div:
             ),
         ],
         className="fields",
-    )
-
-
-def _plan_card(check: "Check | None", kind: "TrainingType", t: Texts) -> html.Aside:
-    told = [*plan(check.preflight, t), *advice(check.advice, kind, t)] if check else plan(None, t)
-    return html.Aside(
-        [
-            html.Div(html.H2(t("new.plan")), className="card-head"),
-            html.Div(told, id="plan", className="plan", **attributes(aria_live="polite")),
-            html.Button([icon("play-fill"), t("new.submit")], id="submit-task", className="btn btn-primary btn-wide"),
-            html.P(t("new.submit_hint"), className="quiet submit-hint"),
-        ],
-        className="panel plan-card",
     )

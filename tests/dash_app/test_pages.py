@@ -15,7 +15,7 @@ from fake_platform import FakePlatform
 from fastapi.testclient import TestClient
 
 import dash_app
-from dash_app import formats, forms
+from dash_app import formats, forms, plans
 from dash_app.charts import BY_REWARDS, CHARTS, CURVES, charts
 from dash_app.pages import models, new_task, task
 from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
@@ -362,9 +362,9 @@ def test_adapters_name_their_base(platform: FakePlatform, language: str, told: s
 
 
 def test_the_plan_tells_how_much_is_trained(platform: FakePlatform) -> None:
-    page = new_task.plan(Preflight(1_300_000, 100, 5000, 40, 9.0, 10**6, 900.0, "", trainable=8192), texts("en"))
+    page = plans.plan(Preflight(1_300_000, 100, 5000, 40, 9.0, 10**6, 900.0, "", trainable=8192), texts("en"))
     assert text_of(by_id(page)["plan-trainable"]) == "8,192"
-    whole = new_task.plan(Preflight(1_300_000, 100, 5000, 40, 9.0, 10**6, 900.0, ""), texts("en"))
+    whole = plans.plan(Preflight(1_300_000, 100, 5000, 40, 9.0, 10**6, 900.0, ""), texts("en"))
     assert "plan-trainable" not in by_id(whole)
 
 
@@ -378,7 +378,7 @@ def test_advice_is_told_at_its_field_in_each_language(platform: FakePlatform) ->
     kind = platform.training_types()["dpo"]
     config = parse_config("dpo", {"data_path": "x"})
     for language, told in (("en", "Learning rate: With 4e-08 the model hardly"), ("zh", "学习率: 学习率 4e-08")):
-        first, second = new_task.advice(advice(config, 63, 419), kind, texts(language))
+        first, second = plans.advice(advice(config, 63, 419), kind, texts(language))
         assert text_of(first).startswith(told)
         assert "8" in text_of(second) and "#field-eval_fraction" in str(second)
         (button,) = [part for part in walk(first) if type(part).__name__ == "Button"]
