@@ -29,6 +29,7 @@ class Decoder:
         self.weights = DecoderWeights(model, device, dtype)
         self.cache = KVCache(self.weights)
         self._rotary: Any = model.base_model.rotary_emb
+        self._logits = torch.empty(0)  # of a step; fresh memory of this size would cost more than what is written there
         self.rotation = torch.empty(0)
         """Cosines and signed sines of every position [2, positions, head size], float32."""
 
@@ -60,7 +61,11 @@ class Decoder:
         return torch.cat(logits)[row_of]
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
-        """Append one token [rows] to each sequence; the logits [rows, vocabulary] of what follows."""
+        """Append one token [rows] to each sequence.
+
+        Returns:
+            The logits [rows, vocabulary] of what follows, until the next step writes over them.
+        """
         weights, cache = self.weights, self.cache
         x = weights.embedding[ids].float()
         positions = cache.positions()
@@ -76,7 +81,9 @@ class Decoder:
 
             x = self._layer(layer, x, rotation, attend)
         cache.filled += 1
-        return self._head(x)
+        if len(self._logits) < len(x):
+            self._logits = torch.empty((len(x), len(weights.head)), dtype=weights.dtype, device=weights.device)
+        return torch.mm(self._last(x), weights.head.T, out=self._logits[: len(x)])
 
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with these rows only, in this order."""
@@ -119,7 +126,7 @@ class Decoder:
                 return out.transpose(1, 2).reshape(count, length, -1)
 
             x = self._layer(layer, x, rotation, attend)
-        return self._head(x[:, -1])
+        return F.linear(self._last(x[:, -1]), weights.head)
 
     def _layer(self, layer: Layer, x: torch.Tensor, rotation: torch.Tensor, attend: Any) -> torch.Tensor:
         """x [..., width] after a layer; `attend` takes queries, keys and values [..., heads, head size]."""
@@ -155,8 +162,8 @@ class Decoder:
             out.index_add_(0, row, result.to(out.dtype))
         return out.view_as(x)
 
-    def _head(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(self._norm(x, self.weights.norm).to(self.weights.dtype), self.weights.head)
+    def _last(self, x: torch.Tensor) -> torch.Tensor:
+        return self._norm(x, self.weights.norm).to(self.weights.dtype)
 
 
 def _mlp(layer: Layer, x: torch.Tensor) -> torch.Tensor:

@@ -42,7 +42,7 @@ def choose(logits: torch.Tensor, noise: torch.Tensor, sampling: Sampling) -> tup
     """The next token of each row, and its log-probability under the very distribution that it was drawn from.
 
     Args:
-        logits: [rows, vocabulary].
+        logits: [rows, vocabulary]; they may be written over, because copies of this size cost as much as the rest.
         noise: [rows], from 0 up to 1.
         sampling: temperature and truncation; of temperature 0, log-probabilities are those of temperature 1.
 
@@ -53,18 +53,17 @@ def choose(logits: torch.Tensor, noise: torch.Tensor, sampling: Sampling) -> tup
     if sampling.temperature == 0:
         chosen = logits.argmax(-1, keepdim=True)
         return chosen[:, 0], (logits.gather(1, chosen) - logits.logsumexp(-1, keepdim=True))[:, 0]
+    scores = logits.sub_(logits.amax(-1, keepdim=True))
     if sampling.temperature != 1:
-        logits = logits / sampling.temperature
-    if 0 < sampling.top_k < logits.shape[-1]:
-        least = logits.topk(sampling.top_k).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
+        scores /= sampling.temperature
+    if 0 < sampling.top_k < scores.shape[-1]:
+        least = scores.topk(sampling.top_k).values[:, -1:]
+        scores.masked_fill_(scores < least, -torch.inf)
     if sampling.top_p < 1:
-        logits = logits.masked_fill(logits < _least_of_nucleus(logits, sampling.top_p), -torch.inf)
-    top = logits.amax(-1, keepdim=True)
-    weights = (logits - top).exp_()
+        scores.masked_fill_(scores < _least_of_nucleus(scores, sampling.top_p), -torch.inf)
+    weights = scores.exp_()
     chosen, total = _inverse(weights, noise)
-    logps = logits.gather(1, chosen[:, None]) - top - total.log()[:, None]
-    return chosen, logps[:, 0]
+    return chosen, (weights.gather(1, chosen[:, None])[:, 0] / total).log()
 
 
 def _least_of_nucleus(logits: torch.Tensor, top_p: float) -> torch.Tensor:
