@@ -42,6 +42,14 @@ def calculation(r: Random, zh: bool) -> Piece:
     return _piece(zh, question, f"We have {steps}.", str(result), f"The answer is {result}.")
 
 
+def small_sum(r: Random) -> tuple[str, str]:
+    """A question and its answer, short enough for a model of a million weights to learn in minutes."""
+    a, b = r.randint(0, 20), r.randint(0, 20)
+    if r.random() < 0.5:
+        return f"{a} + {b} = ?", str(a + b)
+    return f"{max(a, b)} - {min(a, b)} = ?", str(abs(a - b))
+
+
 def giving(r: Random, zh: bool) -> Piece:
     """Somebody gives away and gets things."""
     k = int(zh)

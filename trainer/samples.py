@@ -14,12 +14,21 @@ from random import Random
 from typing import Any
 
 from trainer.errors import DataError, DiskError
-from trainer.sample_sums import SUMS, calculation, giving, sharing, shopping, walking
+from trainer.sample_sums import SUMS, calculation, giving, sharing, shopping, small_sum, walking
 from trainer.sample_texts import TEXTS, Piece
 
 ROWS = 5000
 """Pretraining rows; the other files have shares of it."""
-SHARES = {"pretrain": 1.0, "sft": 0.4, "lora_identity": 0.04, "dpo": 0.1, "rlaif": 0.2, "reason": 0.2}
+SHARES = {
+    "pretrain": 1.0,
+    "sft": 0.4,
+    "lora_identity": 0.04,
+    "dpo": 0.1,
+    "rlaif": 0.2,
+    "reason": 0.2,
+    "arithmetic_sft": 0.4,
+    "arithmetic_rlaif": 0.2,
+}
 """Rows of each file as a part of the pretraining rows."""
 _TOOL = {
     "type": "function",
@@ -46,6 +55,8 @@ def generate(folder: Path, seed: int = 42, rows: int = ROWS) -> list[Path]:
         "dpo": _dpo,
         "rlaif": _rlaif,
         "reason": _reason,
+        "arithmetic_sft": _arithmetic_sft,
+        "arithmetic_rlaif": _arithmetic_rlaif,
     }
     paths = []
     try:
@@ -179,6 +190,15 @@ def _dpo(r: Random, zh: bool) -> dict[str, Any]:
 def _rlaif(r: Random, zh: bool) -> dict[str, Any]:
     piece = _draw(r, zh, (calculation, giving, shopping, sharing, walking))
     return {"conversations": _turns(piece.question, ""), "gt": [piece.result]}
+
+
+def _arithmetic_sft(r: Random, _zh: bool) -> dict[str, Any]:
+    return {"conversations": _turns(*small_sum(r))}
+
+
+def _arithmetic_rlaif(r: Random, _zh: bool) -> dict[str, Any]:
+    question, answer = small_sum(r)
+    return {"conversations": _turns(question, ""), "gt": [answer]}
 
 
 def _reason(r: Random, zh: bool) -> dict[str, Any]:

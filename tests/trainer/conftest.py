@@ -387,3 +387,79 @@ def run_together(folder: Path, runs: list[tuple[str, int, dict[str, Any]]], coun
 @pytest.fixture(scope="session")
 def together() -> Callable[..., None]:
     return run_together
+
+
+SUMS = [({"conversations": [{"role": "user", "content": f"{i} + {i} = ?"}], "gt": [str(2 * i)]}) for i in range(12)]
+VOWELS = [{"kind": "regex", "pattern": "[aeiou]"}, {"kind": "length", "min_chars": 5, "max_chars": 20}]
+OWN: dict[str, dict[str, Any]] = {
+    "grpo": {"num_generations": 3},
+    "spo": {"accumulation_steps": 2},
+    "ppo": {"mini_batch_size": 2},
+}
+
+
+def prompts_in(folder: Path) -> Path:
+    """Twelve sums without answers."""
+    path = folder / "prompts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in SUMS))
+    return path
+
+
+def rollout_loop(folder: Path, kind: str, name: str = "task", held_out: int = 0, **values: Any) -> Any:
+    """A real loop of a type that learns from rewards, with a model of 20,000 weights beside its embeddings and the
+    shipped tokenizer; its session writes to `folder / name`."""
+    import torch
+
+    from trainer.bases import Base
+    from trainer.grpo import GRPOLoop
+    from trainer.models import model_config, new_model
+    from trainer.ppo import PPOLoop
+    from trainer.prompts import load_prompts
+    from trainer.reference_model import keep_reference
+    from trainer.session import Session
+    from trainer.spo import SPOLoop
+    from trainer.supervised import Parts
+    from trainer.tokenization import load_tokenizer
+
+    given = {"data_path": str(folder / "prompts.jsonl"), "from_weight": "base", "learning_rate": 3e-3, "max_gen_len": 8}
+    given |= {"rollout_temperature": 1.0, "thinking_ratio": 0.3, "rewards": VOWELS, "samples_per_step": 2}
+    config: Any = small_config(folder, kind, **given | OWN[kind] | values)
+    tokenizer = load_tokenizer(None)
+    session = Session.open(config, folder / name, folder, name, tracked=False)
+    torch.manual_seed(3)
+    model = new_model(model_config(config, len(tokenizer), tokenizer))
+    rows = load_prompts(config.data_path, config, tokenizer)
+    order = np.arange(len(rows))
+    held = rows.subset(order[:held_out]) if held_out else None
+    resumed = (folder / name / "reference").exists()
+    parts: Any = Parts(model, tokenizer, rows.subset(order[held_out:]), held, resumed, Base("none"))  # type: ignore[arg-type]
+    reference = None
+    if getattr(config, config.ref_name):
+        first = session.ranks.first
+        reference = keep_reference(folder / name, model, tokenizer, resumed, config.packing, first)
+    loops: dict[str, Any] = {"grpo": GRPOLoop, "spo": SPOLoop, "ppo": PPOLoop}
+    return loops[kind](config, session, parts, reference)
+
+
+@pytest.fixture
+def make_prompts(tmp_path: Path) -> Callable[[], Path]:
+    return lambda: prompts_in(tmp_path)
+
+
+@pytest.fixture
+def make_rollouts(tmp_path: Path, make_prompts: Callable[[], Path]) -> Iterator[Callable[..., Any]]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    loops: list[Any] = []
+    make_prompts()
+
+    def make(kind: str, name: str = "task", **values: Any) -> Any:
+        for earlier in loops:  # as if its process had ended
+            earlier.session.__exit__(None, None, None)
+        loops.append(rollout_loop(tmp_path, kind, name, **values))
+        return loops[-1]
+
+    yield make
+    for loop in loops:
+        loop.session.__exit__(None, None, None)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

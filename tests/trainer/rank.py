@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import preference, random_pairs, random_rows, small_loop, with_reference
+from conftest import OWN, preference, prompts_in, random_pairs, random_rows, rollout_loop, small_loop, with_reference
 
 from trainer.devices import pick_device
 from trainer.ranks import Ranks
@@ -20,6 +20,14 @@ def main(folder: Path, runs: list[tuple[str, int, dict[str, Any]]]) -> None:
     ranks = Ranks.from_environment()
     ranks.join(pick_device(runs[0][2].get("device", "cpu"), ranks))
     for name, stop_after, values in runs:
+        if values.get("type_name") in OWN:
+            if ranks.first:
+                prompts_in(folder)
+            ranks.all(True)  # the others read it
+            loop = rollout_loop(folder, values.pop("type_name"), name, **values)
+            loop.session.ranks = loop.ranks = ranks
+            run(loop, stop_after)
+            continue
         rows, pairs = values.pop("rows", 40), values.get("type_name") == "dpo"
         make: Any = random_pairs if pairs else random_rows
         more = preference(folder, **values) if pairs else values

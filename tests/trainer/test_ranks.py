@@ -19,6 +19,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "padded": STEPS | {"packing": False},
     "accumulated": {"epochs": 5, "batch_size": 3, "accumulation_steps": 2, "rows": 37},  # a last batch of one row
     "mixture": STEPS | {"use_moe": True, "num_experts": 2, "learning_rate": 1e-3},
+    "grpo": {"type_name": "grpo", "epochs": 5},
+    "spo": {"type_name": "spo", "epochs": 10},
+    "ppo": {"type_name": "ppo", "epochs": 5, "held_out": 2},
     "pairs": {"type_name": "dpo", "epochs": 2, "batch_size": 3, "rows": 37},
     "sharded": STEPS | {"parallel": "fsdp"},
     "sharded_again": {"epochs": 5, "batch_size": 3, "accumulation_steps": 2, "rows": 37, "parallel": "fsdp"},
@@ -40,13 +43,16 @@ def test_two_processes_train_as_one(
     make_rows: Make,
     prefer: Make,
     make_pairs: Make,
+    make_rollouts: Make,
     series_of: Series,
     tmp_path: Path,
     name: str,
 ) -> None:
     values = dict(RUNS[name])
     rows = values.pop("rows", 40)
-    if values.get("type_name") == "dpo":
+    if name in ("grpo", "spo", "ppo"):
+        make_rollouts(values.pop("type_name"), name, **values).run()
+    elif name == "pairs":
         prefer(name, data=make_pairs(rows), held_out=make_pairs(10, seed=1), **values).run()
     else:
         make_loop(name, make_rows(rows), make_rows(10, seed=1), **values).run()
@@ -54,8 +60,8 @@ def test_two_processes_train_as_one(
     for key in (Metric.LOSS, Metric.LOSS_MIN, Metric.GRAD_NORM, Metric.LEARNING_RATE, Metric.TOKENS, Metric.EVAL_LOSS):
         one, both = series_of(tmp_path / name, key), series_of(two / name, key)
         assert list(one) == list(both)
-        assert list(both.values()) == pytest.approx(list(one.values()), rel=close)
-    assert len(series_of(two / name, Metric.LOSS)) >= 20
+        assert list(both.values()) == pytest.approx(list(one.values()), rel=close, abs=1e-6)
+    assert len(series_of(two / name, Metric.LOSS)) >= 15
 
 
 def test_a_run_goes_on_with_another_number_of_processes(

@@ -1,7 +1,6 @@
 """The loop of the types that learn from rewards, with real models of 20,000 weights and the shipped tokenizer."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.bases import Base
 from trainer.errors import DataError, RewardError
-from trainer.grpo import GRPOLoop
-from trainer.models import model_config, new_model
 from trainer.names import Outcome
-from trainer.ppo import PPOLoop
 from trainer.prompts import Prompts, load_prompts
-from trainer.reference_model import keep_reference
-from trainer.rl_config import GRPOConfig, PPOConfig, RolloutConfig, SPOConfig
-from trainer.session import Session
-from trainer.spo import SPOLoop
-from trainer.supervised import Parts
+from trainer.rl_config import GRPOConfig
 from trainer.tokenization import load_tokenizer
 
-TYPES: dict[str, tuple[type[RolloutConfig], Any, dict[str, Any]]] = {
-    "grpo": (GRPOConfig, GRPOLoop, {"num_generations": 3}),
-    "spo": (SPOConfig, SPOLoop, {"accumulation_steps": 2}),
-    "ppo": (PPOConfig, PPOLoop, {"mini_batch_size": 2}),
-}
-SHORT = [{"kind": "regex", "pattern": "[aeiou]"}, {"kind": "length", "min_chars": 5, "max_chars": 20}]
+TYPES = ("grpo", "spo", "ppo")
 
 
 @pytest.fixture(scope="session")
@@ -37,42 +23,13 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture
-def prompts_file(tmp_path: Path) -> Path:
-    path = tmp_path / "prompts.jsonl"
-    rows = [{"conversations": [{"role": "user", "content": f"{i} + {i} = ?"}], "gt": [str(2 * i)]} for i in range(12)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+def prompts_file(make_prompts: Any) -> Path:
+    return make_prompts()
 
 
 @pytest.fixture
-def make(tmp_path: Path, prompts_file: Path, tokenizer: Any) -> Iterator[Callable[..., Any]]:
-    sessions: list[Session] = []
-
-    def loop(kind: str, name: str = "task", held_out: int = 0, **values: Any) -> Any:
-        for session in sessions:  # as if its process had ended
-            session.__exit__(None, None, None)
-        cls, loop_class, own = TYPES[kind]
-        given = {"data_path": str(prompts_file), "from_weight": "base", "device": "cpu", "hidden_size": 32}
-        given |= {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
-        given |= {"batch_size": 4, "learning_rate": 3e-3, "epochs": 2, "max_gen_len": 8, "rollout_temperature": 1.0}
-        given |= {"thinking_ratio": 0.3, "rewards": SHORT, "samples_per_step": 2}
-        config = cls.model_validate(given | own | values)
-        sessions.append(Session.open(config, tmp_path / name, tmp_path, name, tracked=False))
-        torch.manual_seed(3)
-        model = new_model(model_config(config, len(tokenizer), tokenizer))
-        rows = load_prompts(str(prompts_file), config, tokenizer)
-        order = np.arange(len(rows))
-        held = rows.subset(order[:held_out]) if held_out else None
-        resumed = (tmp_path / name / "reference").exists()
-        parts = Parts(model, tokenizer, rows.subset(order[held_out:]), held, resumed, Base("none"))  # type: ignore[arg-type]
-        reference = None
-        if getattr(config, config.ref_name):
-            reference = keep_reference(tmp_path / name, model, tokenizer, resumed, config.packing, first=True)
-        return loop_class(config, sessions[-1], parts, reference)
-
-    yield loop
-    for session in sessions:
-        session.__exit__(None, None, None)
+def make(make_rollouts: Any) -> Any:
+    return make_rollouts
 
 
 def points(folder: Path, key: str) -> dict[int, float]:

@@ -22,6 +22,8 @@ FORMATS = {
     "dpo": "dpo",
     "rlaif": "rlaif",
     "reason": "sft",
+    "arithmetic_sft": "sft",
+    "arithmetic_rlaif": "rlaif",
 }
 
 
@@ -62,6 +64,15 @@ def test_nothing_else_stays_in_the_folder(tmp_path: Path) -> None:
     generate(tmp_path, rows=5)
     generate(tmp_path, rows=5)
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(FORMATS)
+
+
+def test_small_sums_are_right(tmp_path: Path) -> None:
+    paths = {path.stem: path for path in generate(tmp_path, rows=500)}
+    pairs = [(r["conversations"][0]["content"], r["gt"][0]) for r in rows_of(paths["arithmetic_rlaif"])]
+    pairs += [tuple(m["content"] for m in r["conversations"]) for r in rows_of(paths["arithmetic_sft"])]
+    for question, answer in pairs:
+        a, sign, b, *_ = question.split()
+        assert int(answer) == (int(a) + int(b) if sign == "+" else int(a) - int(b)) >= 0
 
 
 def test_less_than_one_row_is_refused(tmp_path: Path) -> None:
