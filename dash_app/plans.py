@@ -33,15 +33,32 @@ def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
     rows = (
         ("parameters", formats.short(preflight.parameters)),
         *([("trainable", formats.short(preflight.trainable))] if preflight.trainable else []),
-        ("rows", formats.whole(preflight.rows)),
-        ("tokens", formats.short(preflight.tokens)),
-        ("steps", formats.whole(preflight.steps)),
-        ("time", "≈ " + formats.duration(preflight.seconds, t)),
+        *(_of_answers(preflight) if preflight.seconds is None else _of_rows(preflight, t)),
         ("disk", formats.size(preflight.disk_bytes)),
     )
     entries = [html.Div([html.Dt(t(f"new.plan_{key}")), html.Dd(text, id=f"plan-{key}")]) for key, text in rows]
-    source = t("new.plan_measured") if preflight.estimated_from else t("new.plan_rule")
-    return [html.Dl(entries), html.P(source, className="quiet")]
+    source = "unknown" if preflight.seconds is None else "measured" if preflight.estimated_from else "rule"
+    return [html.Dl(entries), html.P(t(f"new.plan_{source}"), className="quiet")]
+
+
+def _of_rows(preflight: "Preflight", t: Texts) -> list[tuple[str, str]]:
+    return [
+        ("rows", formats.whole(preflight.rows)),
+        ("tokens", formats.short(preflight.tokens)),
+        ("steps", formats.whole(preflight.steps)),
+        ("time", "≈ " + formats.duration(preflight.seconds or 0.0, t)),
+    ]
+
+
+def _of_answers(preflight: "Preflight") -> list[tuple[str, str]]:
+    """Of a training by rewards: how much the model writes."""
+    return [
+        ("prompts", formats.whole(preflight.rows)),
+        ("steps", formats.whole(preflight.steps)),
+        ("answers", formats.whole(preflight.answers_a_step)),
+        ("written", "≤ " + formats.short(preflight.written_a_step)),
+        ("memory", "≥ " + formats.size(preflight.memory_bytes)),
+    ]
 
 
 def advice(found: list["Problem"], kind: "TrainingType", t: Texts) -> list[Any]:

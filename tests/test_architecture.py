@@ -19,6 +19,7 @@ LIGHT = {
     "names",
     "errors",
     "presets",
+    "rl_config",
     "starts",
     "reward_specs",
     "sizes",

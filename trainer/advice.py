@@ -3,19 +3,25 @@
 advice(config, steps=63, rows=419)
 """
 
+import math
 from collections.abc import Callable
 
 from trainer.configs import DPOConfig, TrainConfig
 from trainer.errors import Problem
+from trainer.rl_config import GRPOConfig, PPOConfig, RolloutConfig
 
 SLOWEST_RATE = 1e-6
-"""Learning rate below which preferences are hardly learned, where the number of steps is not known."""
+"""Learning rate below which hardly anything is learned, where the number of steps is not known."""
 SMALLEST_MOVE = 1e-4
 """A weight that cannot move farther in a whole training stays as it is: their usual size is 0.02."""
 MEAN_RATE = 0.55
 """Of the peak learning rate, over MiniMind's cosine."""
 FEW_PAIRS = 50
 """Held-out pairs below which each counts two points of accuracy or more."""
+FEW_ANSWERS = 4
+"""Size of a group below which right or wrong answers are often all the same."""
+SHORTEST_THOUGHT = 64
+"""Tokens below which a thought and an answer hardly fit."""
 
 
 def advice(config: TrainConfig, steps: int = 0, rows: int = 0) -> list[Problem]:
@@ -39,8 +45,7 @@ def advice(config: TrainConfig, steps: int = 0, rows: int = 0) -> list[Problem]:
 def _of_preferences(config: DPOConfig, steps: int, rows: int) -> list[Problem]:
     found = []
     rate = config.learning_rate
-    moves = steps * MEAN_RATE * rate
-    if moves < SMALLEST_MOVE if steps else rate < SLOWEST_RATE:
+    if _hardly_moves(rate, steps):
         text = (
             f"With {rate:g} the model hardly changes in so few steps: the loss stays at 0.693, the accuracy at a half. "
             "MiniMind's default of 4e-8 is meant for far more; small models learn preferences with 1e-5 to 1e-4."
@@ -65,4 +70,75 @@ def _of_preferences(config: DPOConfig, steps: int, rows: int) -> list[Problem]:
     return found
 
 
-_ADVISERS: dict[type[TrainConfig], Callable[..., list[Problem]]] = {DPOConfig: _of_preferences}
+def _hardly_moves(rate: float, updates: int) -> bool:
+    return updates * MEAN_RATE * rate < SMALLEST_MOVE if updates else rate < SLOWEST_RATE
+
+
+def _of_rollouts(config: RolloutConfig, steps: int, _rows: int) -> list[Problem]:
+    found = []
+    rate = config.learning_rate
+    if _hardly_moves(rate, steps * _updates(config)):
+        text = (
+            f"With {rate:g} the model hardly changes in so few steps, and neither does its reward. MiniMind's default "
+            "is meant for far more; small models learn from rewards with 1e-5 to 2e-4."
+        )
+        found.append(Problem("learning_rate", "rewards_rate_too_small", text, {"rate": f"{rate:g}", "better": "1e-4"}))
+    if config.truncated:
+        text = (
+            "The model learns from its probabilities of all tokens, but its answers are drawn from some of them only, "
+            "so that it learns something else than what it did. rollout/logp_gap tells how far the two are apart; "
+            "top_k 0 and top_p 1 draw from all."
+        )
+        name, better = ("top_k", "0") if config.top_k else ("top_p", "1")
+        found.append(Problem(name, "drawn_from_some", text, {"better": better}))
+    if config.thinking_ratio and config.max_gen_len < SHORTEST_THOUGHT:
+        tokens = config.max_gen_len
+        text = (
+            f"A thought and an answer hardly fit into {tokens} tokens, and a thought that does not end holds no "
+            "answer. Raise it, or set thinking_ratio to 0."
+        )
+        found.append(Problem("max_gen_len", "no_room_to_think", text, {"tokens": tokens, "better": "256"}))
+    return found
+
+
+def _updates(config: RolloutConfig) -> int:
+    """Times that the weights change in a step."""
+    if not isinstance(config, PPOConfig):
+        return 1
+    answers = config.batch_size * config.accumulation_steps
+    return config.ppo_update_iters * math.ceil(answers / config.mini_batch_size)
+
+
+def _of_groups(config: GRPOConfig, _steps: int, _rows: int) -> list[Problem]:
+    found = []
+    count, counted = config.num_generations, {reward.kind for reward in config.rewards if reward.weight}
+    if count < FEW_ANSWERS and counted <= {"answer", "regex"}:
+        text = (
+            f"{count} answers that are right or wrong are often all the same, and then nothing is learned from the "
+            "prompt. More of them make that rarer."
+        )
+        found.append(Problem("num_generations", "small_groups", text, {"count": count, "better": "8"}))
+    name, other = ("epsilon_high", "grpo") if config.loss_type == "grpo" else ("epsilon", "cispo")
+    if getattr(config, name) != GRPOConfig.model_fields[name].default:
+        text = f"It has no effect with loss_type {other}."
+        found.append(Problem(name, "epsilon_unused", text, {"loss_type": other}))
+    return found
+
+
+def _of_critics(config: PPOConfig, _steps: int, _rows: int) -> list[Problem]:
+    rates = {"rate": f"{config.critic_learning_rate:g}", "policy": f"{config.learning_rate:g}"}
+    if config.critic_learning_rate >= config.learning_rate:
+        return []
+    text = (
+        f"The critic learns with {rates['rate']}, the model with {rates['policy']}: what the critic expects stays "
+        "behind what the model does by now. Raise it to that or more."
+    )
+    return [Problem("critic_learning_rate", "slow_critic", text, rates | {"better": rates["policy"]})]
+
+
+_ADVISERS: dict[type[TrainConfig], Callable[..., list[Problem]]] = {
+    DPOConfig: _of_preferences,
+    RolloutConfig: _of_rollouts,
+    GRPOConfig: _of_groups,
+    PPOConfig: _of_critics,
+}

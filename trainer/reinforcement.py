@@ -20,7 +20,7 @@ def train_on_rewards(config: Any, session: Session, loop: Callable[[Any, Session
     parts = prepare(config, session)
     _check_room(config, parts)
     reference = None
-    if getattr(config, config.ref_name):
+    if config.has_reference:
         with session.ranks.in_turn():
             reference = keep_reference(
                 session.task_dir, parts.model, parts.tokenizer, parts.resumed, config.packing, session.ranks.first

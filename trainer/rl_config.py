@@ -19,6 +19,8 @@ class RolloutConfig(TrainConfig):
     max_eval_rows: ClassVar[int] = 100
     ref_name: ClassVar[str] = "beta"
     """The setting that says how closely the model is kept to the reference."""
+    has_critic: ClassVar[bool] = False
+    """Whether a second model is trained beside."""
 
     data_path: Annotated[Path, Field(min_length=1), Setting("data", kind="dataset")]
     """Prompts: conversations whose last answer is left to the model, with the right answers in gt where a reward needs
@@ -72,6 +74,16 @@ class RolloutConfig(TrainConfig):
         return self
 
     @property
+    def answers_per_prompt(self) -> int:
+        """How often a prompt is answered in a step."""
+        return 1
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the model that it starts from is kept beside, to stay close to."""
+        return getattr(self, self.ref_name) > 0
+
+    @property
     def truncated(self) -> bool:
         """Whether answers are drawn from some of the tokens only."""
         return self.top_k > 0 or self.top_p < 1
@@ -101,6 +113,11 @@ class GRPOConfig(RolloutConfig):
     save_weight: Annotated[str, Field(pattern=NAME), Setting("output", advanced=True)] = "grpo"
     """Prefix of the MiniMind file out/{save_weight}_{hidden_size}.pth written at the end. Empty: no such file."""
 
+    @property
+    def answers_per_prompt(self) -> int:
+        """The size of a group."""
+        return self.num_generations
+
 
 class SPOConfig(RolloutConfig):
     """Single-stream policy optimisation: one answer to each prompt, judged against a running estimate of what the model
@@ -126,6 +143,7 @@ class PPOConfig(RolloutConfig):
     type = "ppo"
     title = "Proximal policy optimisation (PPO)"
     ref_name = "kl_coef"
+    has_critic = True
 
     critic_learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-7, 1e-3, log=True)] = 5e-7
     """Peak learning rate of the critic."""

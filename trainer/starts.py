@@ -42,9 +42,10 @@ _SHORT = Start(
         "max_gen_len": 32,
         "rollout_temperature": 1.0,
         "thinking_ratio": 0.0,
+        "system_prompt_ratio": 0.0,
         "rewards": _rewards(AnswerReward()),
-        "batch_size": 16,
-        "learning_rate": 2e-4,
+        "learning_rate": 1e-4,
+        "warmup_steps": 8,
     },
 )
 _THOUGHTS = Start(
@@ -58,8 +59,8 @@ _THOUGHTS = Start(
         "rollout_temperature": 1.0,
         "thinking_ratio": 1.0,
         "rewards": _rewards(AnswerReward(weight=2.0), TagsReward(), RepetitionReward()),
-        "batch_size": 8,
         "learning_rate": 2e-5,
+        "warmup_steps": 8,
     },
 )
 _PAIRS = Start(
@@ -85,14 +86,18 @@ _GIVEN: dict[str, tuple[Start, ...]] = {
     "dpo": (_MINIMIND, _PAIRS),
     "grpo": (
         _MINIMIND,
-        _more(_SHORT, num_generations=8, beta=0.01),
-        _more(_THOUGHTS, num_generations=8, beta=0.02),
+        _more(_SHORT, batch_size=16, num_generations=8, beta=0.01),
+        _more(_THOUGHTS, batch_size=8, num_generations=8, beta=0.02),
     ),
-    "spo": (_MINIMIND, _more(_SHORT, beta=0.01), _more(_THOUGHTS, beta=0.02)),
+    "spo": (
+        _MINIMIND,
+        _more(_SHORT, batch_size=128, accumulation_steps=1, beta=0.01),
+        _more(_THOUGHTS, batch_size=64, accumulation_steps=1, beta=0.02),
+    ),
     "ppo": (
         _MINIMIND,
-        _more(_SHORT, batch_size=32, mini_batch_size=16, critic_learning_rate=5e-4, kl_coef=0.01),
-        _more(_THOUGHTS, batch_size=16, mini_batch_size=8, critic_learning_rate=1e-4, kl_coef=0.02),
+        _more(_SHORT, batch_size=128, mini_batch_size=64, critic_learning_rate=5e-4, kl_coef=0.01),
+        _more(_THOUGHTS, batch_size=64, mini_batch_size=32, critic_learning_rate=1e-4, kl_coef=0.02),
     ),
 }
 

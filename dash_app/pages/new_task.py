@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
 
-from dash_app import forms, pickers, reward_form
+from dash_app import forms, pickers, reward_form, start_form
 from dash_app.components import attributes, card, icon, notice, page_head
 from dash_app.plans import advice, plan, plan_card
 from dash_app.texts import Texts
@@ -62,7 +62,11 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     cards = forms.groups(types, chosen, values, platform.devices(), extras, t)
     first = card(
         t("new.type"),
-        [_types(types, chosen, t), _starts(types[chosen], values, t), _labels(parent.name if parent else "", t)],
+        [
+            _types(types, chosen, t),
+            start_form.entry(types[chosen], values, t),
+            _labels(parent.name if parent else "", t),
+        ],
         id="group-type",
     )
     return html.Div(
@@ -142,24 +146,24 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
             updates["pick-from_weight"] = {"children": picks}
             updates["presets"] = {"hidden": types[chosen].needs_base}
         updates["starts"] = {"hidden": not types[chosen].starts}
-        updates["start"] = {"options": _start_options(types[chosen], t)}
+        updates["start"] = {"options": start_form.options(types[chosen], t)}
         updates["form-type"] = {"data": chosen}
     elif form["trigger"] == "preset" and form["preset"]:
         sizes = platform.presets()[form["preset"]].values
         fields = forms.type_fields(types, chosen)
         values |= {name: forms.form_value(fields[name], value) for name, value in sizes.items()}
     elif form["trigger"] == "start" and form["start"]:
-        values |= _start_values(types[chosen])[form["start"]]
+        values |= start_form.values_of(types[chosen])[form["start"]]
     for name, value in values.items():
         if value != form["values"].get(name):
             updates[f"field-{name}"] = {"value": value}
     preset = _preset_of(platform, chosen, values)
     if preset != form["preset"]:
         updates["preset"] = {"value": preset}
-    start = _start_of(types[chosen], values)
+    start = start_form.chosen(types[chosen], values)
     if start != form["start"]:
         updates["start"] = updates.get("start", {}) | {"value": start}
-    updates["start-help"] = {"children": _start_help(types[chosen], start, t)}
+    updates["start-help"] = {"children": start_form.help_of(types[chosen], start, t)}
     check = platform.check(chosen, _settings(platform, chosen, values))
     problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in EMPTY_CODES]
     updates |= _shown_problems(platform, chosen, problems, t)
@@ -212,42 +216,6 @@ def _preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str
         if all(values.get(name) == forms.form_value(fields[name], value) for name, value in preset.values.items()):
             return preset.name
     return ""
-
-
-def _start_values(kind: "TrainingType") -> dict[str, dict[str, Any]]:
-    """What inputs hold with each of a type's values to begin with."""
-    fields = {field.name: field for field in kind.fields}
-    return {
-        start.name: {name: forms.form_value(fields[name], value) for name, value in start.values.items()}
-        for start in kind.starts.values()
-    }
-
-
-def _start_of(kind: "TrainingType", values: dict[str, Any]) -> str:
-    """The name of the values to begin with that a form holds, or ""."""
-    found = (name for name, held in _start_values(kind).items() if held.items() <= values.items())
-    return next(found, "")
-
-
-def _start_help(kind: "TrainingType", start: str, t: Texts) -> str:
-    return t.start(kind.starts[start])[1] if start else t("new.start_help")
-
-
-def _start_options(kind: "TrainingType", t: Texts) -> list[Any]:
-    named = [{"label": t.start(start)[0], "value": start.name} for start in kind.starts.values()]
-    return [*named, {"label": t("new.start_own"), "value": ""}]
-
-
-def _starts(kind: "TrainingType", values: dict[str, Any], t: Texts) -> html.Div:
-    chosen = _start_of(kind, values)
-    entry = [
-        dbc.Label(t("new.start"), html_for="start"),
-        dbc.Select(id="start", options=_start_options(kind, t), value=chosen),
-        html.Div(_start_help(kind, chosen, t), id="start-help", className="field-help"),
-    ]
-    return html.Div(
-        html.Div(entry, className="field field-wide"), id="starts", className="fields", hidden=not kind.starts
-    )
 
 
 def _shown_problems(platform: "Platform", chosen: str, problems: list["Problem"], t: Texts) -> Updates:

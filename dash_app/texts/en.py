@@ -95,6 +95,12 @@ TEXTS: dict[str, str] = {
     "new.plan_tokens": "Tokens",
     "new.plan_steps": "Steps",
     "new.plan_time": "Time",
+    "new.plan_prompts": "Prompts",
+    "new.plan_answers": "Answers a step",
+    "new.plan_written": "Tokens of them",
+    "new.plan_memory": "Memory",
+    "new.plan_unknown": "How long it takes depends on the length of the answers; the task's page tells it after the "
+    "first steps.",
     "new.plan_disk": "Disk",
     "new.plan_rule": "Time is a rule of thumb; no similar training was measured yet.",
     "new.advice_set": "Set to {value}",

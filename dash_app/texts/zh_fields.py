@@ -247,6 +247,16 @@ PROBLEMS: dict[str, str] = {
     "MiniMind 的默认值 4e-8 适合多得多的步数；小模型学习偏好宜用 1e-5 到 1e-4。",
     "dpo_none_held_out": "没有留出评估用的回答对，而训练过的回答对准确率总会上升。请调大它，或设置 eval_data_path。",
     "dpo_few_held_out": "只留出约 {pairs} 对，每一对就占准确率 {points} 个百分点。请调大它，或设置 eval_data_path。",
+    "rewards_rate_too_small": "学习率 {rate} 在这么少的步数内几乎不会改变模型，奖励也不会变化。"
+    "MiniMind 的默认值适合多得多的步数；小模型从奖励中学习宜用 1e-5 到 2e-4。",
+    "drawn_from_some": "模型按全部词元的概率学习，而回答只从其中一部分抽取，学到的便不是它所做的。rollout/logp_gap "
+    "显示两者的差距；top_k 为 0 且 top_p 为 1 时从全部词元抽取。",
+    "no_room_to_think": "{tokens} 个词元很难容下一段思考和一个答案，而没有结束的思考里没有答案。"
+    "请调大它，或把 thinking_ratio 设为 0。",
+    "small_groups": "{count} 个只分对错的回答往往全都相同，这样的提示学不到东西。回答越多，这种情况越少。",
+    "epsilon_unused": "loss_type 为 {loss_type} 时不起作用。",
+    "slow_critic": "评论家的学习率为 {rate}，模型为 {policy}：评论家的估计会落后于模型当前的水平。"
+    "请调到不低于模型的学习率。",
     "dpo_needs_base": "偏好只能由已经会回答的模型来学：请先选择一个起始权重。",
     "pairs_not_sharded": "DPO 不能使用 fsdp，请改为 ddp。",
     "moe_needs_v3": "混合专家需要架构 v3：MiniMind 的 v2 混合专家没有对应的 Hugging Face 类。",

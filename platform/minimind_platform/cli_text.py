@@ -19,6 +19,12 @@ MODEL_HEADS = ("MODEL", "TYPE", "STEP", "LOSS", "EVAL", "SIZE", "TASK", "CREATED
 
 def takes(preflight: Preflight) -> str:
     """What a training will take, in a sentence."""
+    if preflight.seconds is None:
+        return (
+            f"{tables.amount(preflight.parameters)} parameters, {preflight.rows:,} prompts, {preflight.steps:,} steps "
+            f"of {preflight.answers_a_step:,} answers with at most {tables.amount(preflight.written_a_step)} tokens, "
+            f"at least {tables.size(preflight.memory_bytes)} of memory, {tables.size(preflight.disk_bytes)} of disk."
+        )
     source = f"as task {preflight.estimated_from[:SHORT]}" if preflight.estimated_from else "a rough guess"
     trained = f" ({tables.amount(preflight.trainable)} of them trained)" if preflight.trainable else ""
     return (

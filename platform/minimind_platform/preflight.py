@@ -21,6 +21,7 @@ from minimind_platform.views import Preflight
 from trainer.base_sizes import base_sizes
 from trainer.configs import DistillConfig, DPOConfig, LoRAConfig, TrainConfig, parse_config
 from trainer.errors import SettingsError
+from trainer.rl_config import RolloutConfig
 from trainer.sizes import (
     VOCAB_SIZE,
     ModelSizes,
@@ -43,6 +44,8 @@ ALIKE = 0.2
 FORWARD = 3
 """A teacher costs a third of a student of its size, as does a reference: neither has a backward pass, which is twice
 the forward one."""
+WEIGHT_BYTES, TRAINED_BYTES = 4, 16
+"""In memory, of a parameter: the weight; with its gradient and the two numbers of the optimizer."""
 START_SECONDS = 8.0
 """Until the first step: imports, model, data."""
 
@@ -90,12 +93,11 @@ def tokenizer_file(config: TrainConfig, base: Path | None) -> Path:
 def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
     """Work out what a plan takes. Tasks are those to learn the speed from, newest first."""
     config, count = plan.config, parameters(plan.sizes)
-    held_out = 0.0 if config.eval_data_path else config.eval_fraction
-    rows = max(1, round(plan.sample.rows * (1 - held_out)))
+    if isinstance(config, RolloutConfig):
+        return _of_rollouts(plan, config)
+    held_out = _held_out(config, plan.sample.rows) / max(1, plan.sample.rows)
     tokens = plan.sample.tokens(config.max_seq_len)
-    a_step = config.batch_size * config.accumulation_steps
-    all_steps = max(1, math.ceil(rows / a_step)) * config.epochs
-    steps = min(all_steps, config.max_steps) if config.max_steps else all_steps
+    steps, all_steps = _steps(config, plan.sample.rows)
     trainable = (
         adapter_parameters(plan.sizes, config.lora_rank, config.lora_targets) if isinstance(config, LoRAConfig) else 0
     )
@@ -112,6 +114,42 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
         tokens_per_second=speed,
         estimated_from=source,
         trainable=trainable,
+    )
+
+
+def _held_out(config: TrainConfig, rows: int) -> int:
+    """Rows that are kept for evaluation."""
+    return 0 if config.eval_data_path else min(config.max_eval_rows, round(rows * config.eval_fraction))
+
+
+def _steps(config: TrainConfig, rows: int) -> tuple[int, int]:
+    """Steps that are made, and those of all epochs."""
+    trained = max(1, rows - _held_out(config, rows))
+    all_steps = math.ceil(trained / (config.batch_size * config.accumulation_steps)) * config.epochs
+    return (min(all_steps, config.max_steps) if config.max_steps else all_steps), all_steps
+
+
+def _of_rollouts(plan: Plan, config: RolloutConfig) -> Preflight:
+    """Of a training by rewards. Nobody knows how long the answers will get, so no time is told."""
+    count, sample = parameters(plan.sizes), plan.sample
+    fitting = [length for length in sample.lengths if length <= config.max_seq_len]
+    prompts = round(sample.rows * len(fitting) / max(1, len(sample.lengths)))
+    a_step = min(config.batch_size * config.accumulation_steps, max(1, prompts - _held_out(config, prompts)))
+    answers = a_step * config.answers_per_prompt
+    trained = 2 * count if config.has_critic else count
+    kept = count if config.has_reference else 0
+    return Preflight(
+        parameters=count,
+        rows=prompts,
+        tokens=round(prompts * sum(fitting) / max(1, len(fitting))),
+        steps=_steps(config, prompts)[0],
+        seconds=None,
+        disk_bytes=(config.keep_checkpoints + 1) * checkpoint_bytes(trained) + WEIGHT_BYTES * kept,
+        tokens_per_second=None,
+        estimated_from="",
+        answers_a_step=answers,
+        written_a_step=answers * config.max_gen_len,
+        memory_bytes=TRAINED_BYTES * trained + WEIGHT_BYTES * kept,
     )
 
 
@@ -149,7 +187,10 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
 
 
 def _work_of(config: TrainConfig, plan: Plan) -> float | None:
-    """What a token cost in an earlier task, or None if the sizes of its teacher are not known."""
+    """What a token cost in an earlier task, or None if that does not compare: the model wrote most of them itself, or
+    the sizes of its teacher are not known."""
+    if isinstance(config, RolloutConfig):
+        return None
     base = Path(config.from_weight) if config.from_weight.startswith("/") else None
     sizes = model_sizes(config, base)
     if not isinstance(config, DistillConfig):

@@ -20,19 +20,26 @@ class Preflight:
 
     parameters: int
     rows: int
-    """Rows of the data file; an estimate for a large file."""
+    """Rows of the data file, an estimate for a large file; prompts that are short enough, in a training by rewards."""
     tokens: int
     """Tokens in one pass over the data, rows cut at max_seq_len."""
     steps: int
     """Steps of the whole training."""
-    seconds: float
+    seconds: float | None
+    """None where it cannot be told, as nobody knows how long the answers of a model will get."""
     disk_bytes: int
     """What the kept checkpoints take at most."""
-    tokens_per_second: float
+    tokens_per_second: float | None
     estimated_from: str
     """The task whose speed was taken, or "" for a rule of thumb."""
     trainable: int = 0
     """Of these parameters those that are trained; 0 for all."""
+    answers_a_step: int = 0
+    """Of trainings by rewards, as what follows."""
+    written_a_step: int = 0
+    """Tokens of these answers at most."""
+    memory_bytes: int = 0
+    """What weights, gradients and optimizer take at least, with those of reference and critic."""
 
 
 @dataclass(frozen=True)

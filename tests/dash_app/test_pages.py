@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dash import html
 from fake_data import HTML
 from fake_platform import FakePlatform
 from fastapi.testclient import TestClient
@@ -294,7 +295,7 @@ def test_values_to_begin_with_are_offered_where_there_are_some(
 
 def test_what_is_set_beside_the_values_to_begin_with_wins(platform: FakePlatform) -> None:
     updates = change(platform, "grpo", start="short-answers", trigger="start")
-    assert updates["field-learning_rate"] == {"value": "0.0002"}
+    assert updates["field-learning_rate"] == {"value": "0.0001"}
     assert updates["field-rewards"]["value"].startswith('[{"kind": "answer"')
     assert "sums" in updates["start-help"]["children"]
     held = {key.removeprefix("field-"): now["value"] for key, now in updates.items() if key.startswith("field-")}
@@ -383,6 +384,15 @@ def test_advice_is_told_at_its_field_in_each_language(platform: FakePlatform) ->
         assert "8" in text_of(second) and "#field-eval_fraction" in str(second)
         (button,) = [part for part in walk(first) if type(part).__name__ == "Button"]
         assert button.to_plotly_json()["props"]["data-value"] == "5e-5"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_plan_of_a_training_by_rewards_tells_no_time(language: str) -> None:
+    facts = {"answers_a_step": 128, "written_a_step": 4096, "memory_bytes": 26 * 10**6}
+    found = Preflight(1_300_000, 900, 40_000, 60, None, 10**7, None, "", **facts)
+    page = by_id(html.Div(plans.plan(found, texts(language))))
+    assert "plan-time" not in page and text_of(page["plan-answers"]) == "128"
+    assert "4,096" in text_of(page["plan-written"]) and "26" in text_of(page["plan-memory"])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

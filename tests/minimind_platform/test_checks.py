@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError, datasets, row_samples
+from minimind_platform.cli_text import takes
 from minimind_platform.preflight import SHIPPED_TOKENIZER, Plan, estimate
 from minimind_platform.tasks import Progress, State, Task
 from minimind_platform.weights import Base
@@ -95,6 +96,38 @@ def test_adapters_take_little_disk_and_say_how_much_is_trained(platform, lora):
     assert check.preflight.trainable == 2 * 2 * 2 * 16 * 128
     assert check.preflight.parameters > 1_200_000
     assert check.preflight.disk_bytes == 2 * (12 * check.preflight.trainable + 1_500_000)
+
+
+def test_the_plan_of_a_training_by_rewards_tells_what_is_written_and_no_time(platform, lora):
+    turns = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": ""}]
+    long = [{"role": "user", "content": "2+2? " * 100}, {"role": "assistant", "content": ""}]
+    rows = [{"conversations": turns, "gt": ["4"]}] * 90 + [{"conversations": long, "gt": ["4"]}] * 10
+    (platform.settings.home / "dataset" / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = lora | {"data_path": "r.jsonl", "max_seq_len": 64, "max_gen_len": 16, "batch_size": 4, "epochs": 2}
+    check = platform.check("grpo", values | {"num_generations": 8, "accumulation_steps": 2, "eval_fraction": 0.1})
+    found = check.preflight
+    assert check.problems == []
+    assert (found.rows, found.steps) == (90, 2 * 11)  # 81 of 90 prompts, 8 a step
+    assert (found.answers_a_step, found.written_a_step) == (64, 1024)
+    assert (found.seconds, found.tokens_per_second) == (None, None)
+    alone = platform.check("grpo", values | {"beta": 0}).preflight
+    critic = platform.check("ppo", values).preflight
+    assert alone.memory_bytes == 16 * alone.parameters
+    assert found.memory_bytes == alone.memory_bytes + 4 * alone.parameters
+    assert critic.memory_bytes == 36 * alone.parameters
+    assert (critic.answers_a_step, critic.disk_bytes > 1.8 * alone.disk_bytes) == (4, True)
+    told = takes(found)
+    assert "64 answers with at most 1024 tokens" in told and "None" not in told
+
+
+def test_speed_is_not_learned_from_a_training_by_rewards(platform):
+    values = TINY | {"data_path": "s.jsonl", "from_weight": "none"}
+    plan = platform._checks.plan(platform._checks.run("sft", values))
+    progress = Progress(step=1, total_steps=2, tokens_per_second=123.0)
+    for kind, base, source in (("sft", "none", "a" * 32), ("grpo", "/out/full_sft_128.pth", "")):
+        config = values | {"from_weight": base}
+        done = Task("a" * 32, "t", kind, State.FINISHED, config, 1.0, device="cpu:0", progress=progress)
+        assert estimate(plan, [done]).estimated_from == source
 
 
 def test_pairs_are_two_rows_each_and_their_settings_are_told_of(platform, lora):
