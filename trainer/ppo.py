@@ -13,6 +13,7 @@ from trainer.attention import PACKED
 from trainer.batches import Batch
 from trainer.critic import ActorCritic, Critic, last_tokens
 from trainer.devices import autocast, pick_device
+from trainer.errors import BaseModelError
 from trainer.experience import Answer
 from trainer.names import Metric
 from trainer.rl_config import PPOConfig
@@ -152,5 +153,15 @@ class PPOLoop(RolloutLoop):
         return {"critic": self.critic.state_dict()}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
-        """Put the critic back."""
-        self.critic.load_state_dict(state["critic"])
+        """Put the critic back.
+
+        Raises:
+            BaseModelError: it has another size.
+        """
+        try:
+            self.critic.load_state_dict(state["critic"])
+        except RuntimeError as error:
+            raise BaseModelError(
+                f"The critic in the checkpoint does not fit this model: {str(error).splitlines()[1].strip()[:200]}",
+                "Resume with the settings of the task, or start a new task from the checkpoint.",
+            ) from error

@@ -32,7 +32,7 @@ def keep_reference(
         first: whether this process writes.
 
     Raises:
-        BaseModelError: a resume, and it is gone.
+        BaseModelError: a resume, and it is gone or has another size.
     """
     folder = task_dir / FOLDER
     if resumed:
@@ -42,6 +42,7 @@ def keep_reference(
                 "Put it back, or start a new task from the last checkpoint.",
             )
         reference = load_folder(folder)
+        _check_sizes(reference, model, folder)
     else:
         reference = copy.deepcopy(model)
         if first:
@@ -49,6 +50,20 @@ def keep_reference(
     if packing:
         pack(reference)
     return reference.eval().requires_grad_(False)
+
+
+def _check_sizes(reference: PreTrainedModel, model: PreTrainedModel, folder: Path) -> None:
+    def sizes(of: PreTrainedModel) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(weight.shape) for name, weight in of.named_parameters()}
+
+    theirs, ours = sizes(reference), sizes(model)
+    wrong = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
+    if wrong:
+        raise BaseModelError(
+            f"The reference model in {folder} has another size than the model: {wrong[0]} is "
+            f"{theirs.get(wrong[0], 'missing')}, and {ours.get(wrong[0], 'missing')} in the model.",
+            "Put the right one back, or start a new task from the last checkpoint.",
+        )
 
 
 def drop_reference(task_dir: Path) -> None:

@@ -236,3 +236,19 @@ def test_captured_rollouts_are_as_exact_as_training_in_half_precision(writer: An
         theirs.append(np.abs(half - exact))
     assert np.mean(ours) < 2 * np.mean(theirs) + 1e-4
     assert np.median(ours) < 2 * np.median(theirs) + 1e-4
+
+
+@pytest.mark.parametrize("kind", ["grpo", "spo", "ppo"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rewards_are_learned_from_on_cuda_as_on_the_cpu(
+    make_rollouts: Any, series: Any, tmp_path: Path, kind: str, dtype: str
+) -> None:
+    make_rollouts(kind, "cpu", held_out=2).run()
+    assert make_rollouts(kind, "cuda", held_out=2, device="cuda:0", dtype=dtype).run() is Outcome.FINISHED
+    ours, theirs = series("cuda", "train/reward"), series("cpu", "train/reward")
+    assert list(ours) == list(theirs)
+    if dtype == "float32":  # the first answers are those of the same weights
+        assert ours[1] == pytest.approx(theirs[1], abs=0.2)
+    assert all(np.isfinite(list(series("cuda", key).values())).all() for key in ("train/loss", "train/grad_norm"))
+    assert max(series("cuda", "rollout/logp_gap").values()) < (1e-3 if dtype == "float32" else 0.1)
+    assert (tmp_path / "cuda" / "samples.jsonl").is_file()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.errors import DataError, RewardError
+from trainer.errors import BaseModelError, DataError, RewardError
 from trainer.names import Outcome
 from trainer.prompts import Prompts, load_prompts
+from trainer.reference_model import keep_reference
 from trainer.rl_config import GRPOConfig
 from trainer.tokenization import load_tokenizer
 
@@ -129,6 +130,19 @@ def test_ppo_stops_a_step_that_moves_too_far(make: Any, tmp_path: Path) -> None:
     make("ppo", "held", ppo_update_iters=3, early_stop_kl=1e-9, learning_rate=1e-2).run()
     assert set(points(tmp_path / "free", "train/updates").values()) == {6.0}
     assert set(points(tmp_path / "held", "train/updates").values()) == {1.0}
+
+
+def test_a_reference_or_critic_of_another_size_is_refused(make: Any, tmp_path: Path) -> None:
+    narrow, wide = make("ppo", "narrow"), make("ppo", "wide", hidden_size=64)
+    again = {"tokenizer": wide.tokenizer, "resumed": True, "packing": True, "first": True}
+    assert keep_reference(tmp_path / "narrow", narrow.model, **again).config.hidden_size == 32
+    with pytest.raises(BaseModelError, match=r"narrow/reference has another size .* \(6400, 32\), and \(6400, 64\)"):
+        keep_reference(tmp_path / "narrow", wide.model, **again)
+    with pytest.raises(BaseModelError, match="critic in the checkpoint does not fit"):
+        wide.load_own_state(narrow.own_state())
+    (tmp_path / "narrow" / "reference" / "config.json").unlink()
+    with pytest.raises(BaseModelError, match="no longer at"):
+        keep_reference(tmp_path / "narrow", narrow.model, **again)
 
 
 def test_missing_answers_are_named_before_training(make: Any, prompts_file: Path, tokenizer: Any) -> None:
