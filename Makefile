@@ -14,7 +14,7 @@ test: .venv/.installed check
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -m "not integration and not browser" -n auto
+	$(BIN)/python -m pytest -m "not integration and not browser" -n auto --dist loadgroup
 	$(BIN)/python -m pytest -m "integration or browser"
 endif
 

@@ -1,6 +1,6 @@
 """Whether models learn from rewards: right answers to held-out sums by type and seed, from one small SFT model.
 
-    python bench/rewards.py [--types grpo spo ppo] [--seeds 1 2 3] [--steps 100]
+    python bench/rewards.py [--types grpo spo ppo] [--seeds 1 2 3] [--steps 150]
 
 The sums are the generated ones (`trainer/samples.py`); the only reward is a right answer. One thread.
 """
@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--types", nargs="+", default=list(OWN), choices=list(OWN))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=150)
     options = parser.parse_args()
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as folder:

@@ -137,6 +137,7 @@ class PPOLoop(RolloutLoop):
             nothing = torch.zeros((), device=self.device)
             return StepResult(self.step + 1, nothing, nothing, 1, 0, {})
         parts = {name: torch.stack([r.parts[name] for r in results]).mean() for name in results[0].parts}
+        parts[Metric.LOGP_GAP] = results[0].parts[Metric.LOGP_GAP]  # before the first update: what was drawn with
         parts[Metric.UPDATES] = torch.tensor(float(len(results)) if self.ranks.first else 0.0)
         loss = torch.stack([r.loss for r in results]).mean()
         norm = torch.stack([r.grad_norm for r in results]).mean()

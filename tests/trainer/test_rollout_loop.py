@@ -101,6 +101,29 @@ def test_learning_scores_what_was_drawn(make: Any, tmp_path: Path) -> None:
     assert min(points(tmp_path / "cut", "rollout/logp_gap").values()) > 0.1
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("grpo", {"use_moe": True, "num_experts": 2}),
+        ("ppo", {"use_moe": True, "num_experts": 2}),
+        ("grpo", {"architecture": "v2", "packing": False, "advantage_norm": "batch"}),
+        ("ppo", {"architecture": "v2", "packing": False, "advantage_level": "sequence"}),
+        ("spo", {"gradient_checkpointing": True, "accumulation_steps": 1}),
+        ("ppo", {"top_p": 0.9}),
+    ],
+)
+def test_every_kind_of_model_learns_from_what_it_drew(
+    make: Any, tmp_path: Path, kind: str, values: dict[str, Any]
+) -> None:
+    loop = make(kind, max_steps=2, **values)
+    before = [parameter.detach().clone() for parameter in loop.model.parameters()]
+    assert loop.run() is Outcome.FINISHED
+    gaps = points(tmp_path / "task", "rollout/logp_gap")
+    assert (max(gaps.values()) < 1e-4) == ("top_p" not in values)
+    assert np.isfinite(list(points(tmp_path / "task", "train/loss").values())).all()
+    assert any(not torch.equal(old, new) for old, new in zip(before, loop.model.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_step_whose_reward_fails_is_told_and_left_out(
     make: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
