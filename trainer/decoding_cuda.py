@@ -31,10 +31,12 @@ def batch_size(count: int) -> int:
 
 
 def can_graph(weights: DecoderWeights) -> bool:
-    """Whether the kernels are made for a model of these sizes."""
+    """Whether the kernels are made for a model of these sizes, and for this GPU."""
+    if torch.cuda.get_device_capability(weights.device) < (8, 0):
+        return False
     experts = max(len(layer.router) if layer.router is not None else 0 for layer in weights.layers)
     vocabulary = len(weights.head)
-    return weights.groups <= 16 and weights.head_size <= 256 and experts <= 16 and vocabulary <= 32_768
+    return weights.groups <= 16 and weights.head_size <= 128 and experts <= 16 and vocabulary <= 32_768
 
 
 class GraphDecoder:
@@ -208,7 +210,7 @@ class GraphDecoder:
             SPAN=max(16, triton.next_power_of_2(weights.head_size)),
             NORMED=layer.qk_norm is not None,
             PRECISION=self._precision,
-            BLOCK=64,
+            BLOCK=128 // weights.dtype.itemsize,
             num_warps=4,
         )
 

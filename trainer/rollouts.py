@@ -7,6 +7,7 @@ completions = engine.generate(prompts, Sampling(max_new_tokens=64), draws(seed, 
 A completion depends on its prompt, its noise and the weights, and not on what else is in the batch.
 """
 
+import logging
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from trainer.compiling import missing_for_kernels
 from trainer.decoder import Decoder
 from trainer.decoder_weights import can_decode
 from trainer.errors import Problem, SettingsError
@@ -26,6 +28,7 @@ from trainer.sampling import Sampling, choose
 if TYPE_CHECKING:
     from trainer.decoding_cuda import GraphDecoder
 
+log = logging.getLogger("trainer")
 LEAVE_SHARE = 0.2
 """Sequences that have ended leave when they are so many of the batch: moving the others costs about a step."""
 
@@ -152,6 +155,9 @@ class RolloutEngine:
 
 
 def _graphs(decoder: Decoder, end_ids: Collection[int], cache: Path | None) -> "GraphDecoder | None":
+    if missing := missing_for_kernels():
+        log.warning("Rollouts will be slow: their GPU kernels cannot be built. Install %s.", missing)
+        return None
     if cache:
         os.environ.setdefault("TRITON_CACHE_DIR", str(cache.absolute()))
     # Imported here: Triton is there only where PyTorch is made for a GPU.

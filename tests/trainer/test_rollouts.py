@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, Qwen3Config, Qwen3MoeConfig
 
 from trainer.attention import pack
+from trainer.compiling import missing_for_kernels
 from trainer.decoder import Decoder
 from trainer.decoder_weights import can_decode
 from trainer.errors import SettingsError
@@ -252,6 +253,17 @@ def test_more_tokens_than_positions_are_refused(model: Any) -> None:
 
 def test_no_prompts_give_no_completions() -> None:
     assert make_engine(make_model("llama")).generate([], Sampling(5), np.empty((0, 5))) == []
+
+
+def test_what_kernels_need_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
+    assert missing_for_kernels() == "gcc and python3-dev"
+    (tmp_path / "Python.h").touch()
+    assert missing_for_kernels() == "gcc"
+    monkeypatch.setenv("CC", "cc")
+    assert missing_for_kernels() == ""
 
 
 # Drawing --------------------------------------------------------------------------------------------------------------
