@@ -17,18 +17,18 @@
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // Lines of a training type: up to four, whose names need the room under the chart.
-  const BELOW = { orientation: "h", x: 0, y: -0.24, yanchor: "top", font: { size: 12 }, itemclick: "toggle", entrywidth: 0.5, entrywidthmode: "fraction" };
+  const BELOW = { orientation: "h", x: 0, y: -0.24, yanchor: "top", font: { size: 12 }, itemclick: "toggle", entrywidthmode: "fraction" };
 
   function look(kind, logScale, lines) {
     const grid = token("--grid"), ink = token("--quiet"), card = token("--card");
     return {
       margin: { l: 52, r: 16, t: 8, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: token("--font"), size: 12, color: ink }, showlegend: kind !== "learning_rate", uirevision: "keep",
-      legend: lines ? BELOW : { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: "toggle" },
+      legend: lines ? Object.assign({}, BELOW, { entrywidth: lines.length === 1 ? 1 : 0.5 }) : { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: "toggle" },
       hovermode: "x unified", hoverlabel: { bgcolor: card, bordercolor: grid, font: { color: token("--ink"), family: token("--font") } },
       xaxis: { showgrid: false, zeroline: false, linecolor: grid, tickfont: { size: 11 }, title: { text: text("step_axis"), font: { size: 11 }, standoff: 8 }, tickformat: ",d", nticks: 8, rangemode: "tozero" },
       yaxis: kind !== "learning_rate"
-        ? { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, type: kind === "loss" && logScale ? "log" : "linear", nticks: 6 }
+        ? { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, type: kind === "loss" && logScale ? "log" : "linear", nticks: 6, exponentformat: "e" }
         : { gridcolor: grid, zeroline: false, tickfont: { size: 11 }, exponentformat: "e", rangemode: "tozero", nticks: 6 },
       dragmode: "zoom",
     };
@@ -51,7 +51,7 @@
     if (lines) {
       const colours = [token("--accent-line"), token("--second-line"), token("--third-line")];
       return lines.map((line) => base(line.label, curves[line.name], {
-        mode: line.held_out ? "lines+markers" : "lines", hovertemplate: "%{y:.4f}", marker: { size: 6 },
+        mode: line.held_out ? "lines+markers" : "lines", hovertemplate: "%{y:.4g}", marker: { size: 6 },
         line: { width: line.held_out ? 1.5 : 2, dash: line.held_out ? "dot" : "solid", color: colours[line.colour % 3] },
       }));
     }

@@ -57,9 +57,19 @@
     const settings = chosen(page);
     if (!settings) { return; }
     writeAddress(page, settings);
+    tellMeaning(page, settings);
     page.asked += 1;
     showRows(page, settings);
     stats(page, settings, again);
+  }
+
+  // Prompts are gone on from: none of their tokens counts for a loss, and those that are too long are left out whole.
+  function tellMeaning(page, settings) {
+    page.prompts = page.element.dataset.prompts.split(" ").includes(settings.type);
+    setText(document.getElementById("data-length-label"), text(page.prompts ? "longest_prompt" : "rows_cut_at"));
+    setText(document.getElementById("data-truncated-label"), text(page.prompts ? "tile_left_out" : "tile_cut"));
+    document.getElementById("data-legend").hidden = page.prompts;
+    document.getElementById("data-unlabelled").closest(".tile").hidden = page.prompts;
   }
 
   async function stats(page, settings, again) {
@@ -114,8 +124,8 @@
   function showResult(page, result) {
     const tile = (name, value, note) => { setText(document.getElementById(`data-${name}`), value); setText(document.getElementById(`data-${name}-note`), note); };
     tile("rows", mm.whole(result.rows), result.bad_rows ? text("bad_rows", { n: mm.whole(result.bad_rows) }) : text("all_good"));
-    tile("tokens", short(result.tokens), text("labelled", { n: short(result.labelled_tokens) }));
-    tile("truncated", mm.whole(result.truncated_rows), result.truncated_rows ? `${text("of_rows", { n: percent(result.truncated_rows, result.rows) })}, ${text("cut_tokens", { n: short(result.truncated_tokens) })}` : text("no_cut"));
+    tile("tokens", short(result.tokens), page.prompts ? "" : text("labelled", { n: short(result.labelled_tokens) }));
+    tile("truncated", mm.whole(result.truncated_rows), result.truncated_rows ? `${text("of_rows", { n: percent(result.truncated_rows, result.rows) })}${page.prompts ? "" : `, ${text("cut_tokens", { n: short(result.truncated_tokens) })}`}` : text("no_cut"));
     tile("unlabelled", mm.whole(result.unlabelled_rows), result.unlabelled_rows ? text("unlabelled_note") : "");
     const places = result.duplicate_lines || [];
     tile("duplicates", mm.whole(result.duplicate_rows), places.map(placeOf).join(", ") + (result.duplicate_rows > places.length ? " …" : ""));

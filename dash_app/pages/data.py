@@ -183,7 +183,10 @@ def _opened(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         id="data-opened",
         className="page page-data",
         **attributes(
-            data_title=dataset.name, data_path=dataset.path, data_fitting=" ".join(_fitting(platform, dataset.format))
+            data_title=dataset.name,
+            data_path=dataset.path,
+            data_fitting=" ".join(_fitting(platform, dataset.format)),
+            data_prompts=" ".join(_fitting(platform, "rlaif")),
         ),
     )
 
@@ -215,7 +218,7 @@ def _choices(platform: "Platform", dataset: "Dataset", query: dict[str, str], t:
             ),
             html.Div(
                 [
-                    dbc.Label(t("data.length"), html_for="data-length"),
+                    dbc.Label(t("data.length"), html_for="data-length", id="data-length-label"),
                     dbc.Input(id="data-length", value=length, inputmode="numeric", autocomplete="off", maxlength=5),
                 ],
                 className="field",
@@ -229,7 +232,7 @@ def _choices(platform: "Platform", dataset: "Dataset", query: dict[str, str], t:
 def _tile(key: str, t: Texts) -> html.Div:
     return html.Div(
         [
-            html.Div(t(f"data.tile_{key}"), className="tile-label"),
+            html.Div(t(f"data.tile_{key}"), className="tile-label", id=f"data-{key}-label"),
             html.Div(html.Span("–", id=f"data-{key}"), className="tile-value"),
             html.Div("", id=f"data-{key}-note", className="tile-note"),
         ],
@@ -257,6 +260,7 @@ def _preview(t: Texts) -> html.Section:
             html.Del(t("data.legend_cut"), className="cut"),
         ],
         className="legend",
+        id="data-legend",
     )
     pager = html.Div(id="preview-pager", className="card-tools")
     head = html.Div(

@@ -104,7 +104,7 @@ def version_row(version: "ModelVersion", t: Texts, task_name: str | None = None)
         ("version", [html.Span([html.Strong(version.name), f" / {version.version}"], className="name"), *tags], "main"),
         ("type", [t.title(version.type), _base(version, t)], ""),
         ("step", formats.whole(version.step), "number"),
-        ("loss", formats.loss(version.loss), "number"),
+        ("loss", formats.loss(version.loss if version.eval_reward is None else None), "number"),
         ("evaluation", evaluation(version, t), "number"),
         ("size", formats.size(version.bytes), "number"),
     ]
