@@ -112,7 +112,15 @@ def _of_rewards(task: Task) -> list[Chart]:
     rewards = [reward.get("name") or reward["kind"] for reward in task.config.get("rewards") or ()]
     usual = (Line("baseline", Metric.BASELINE, "curve.baseline", 1),) if task.type == "spo" else ()
     found = [
-        Chart("reward", (*_both("reward", Metric.REWARD, Metric.EVAL_REWARD, "all", 0), *usual), first=True),
+        Chart(
+            "reward",
+            (
+                *_both("reward", Metric.REWARD, Metric.EVAL_REWARD, "all", 0),
+                Line("reward_std", Metric.REWARD_STD, "curve.reward_std", 2),
+                *usual,
+            ),
+            first=True,
+        ),
         Chart("length", (Line("length", Metric.ANSWER_LENGTH, "curve.length", 0),), first=True),
     ]
     if len(rewards) > 1:

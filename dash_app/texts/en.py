@@ -186,6 +186,7 @@ TEXTS: dict[str, str] = {
     "task.chart_updates": "Updates a step",
     "task.chart_phases": "Where the time goes",
     "task.chart_gap": "Drawn and learned: log-probabilities apart",
+    "curve.reward_std": "spread of the answers",
     "curve.baseline": "usual reward",
     "curve.length": "tokens of an answer",
     "curve.of_reward": "{of}",

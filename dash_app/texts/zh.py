@@ -185,6 +185,7 @@ TEXTS: dict[str, str] = {
     "task.chart_updates": "每步更新次数",
     "task.chart_phases": "时间分布",
     "task.chart_gap": "抽取与学习的对数概率差",
+    "curve.reward_std": "各回答之间的差别",
     "curve.baseline": "通常得到的奖励",
     "curve.length": "每个回答的词元数",
     "curve.of_reward": "{of}",

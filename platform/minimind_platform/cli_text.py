@@ -98,7 +98,7 @@ def model_row(version: ModelVersion) -> list[str]:
         f"models:/{version.name}/{version.version}",
         f"{version.type} on {version.base}" if version.lora_rank else version.type,
         str(version.step),
-        tables.number(version.loss),
+        tables.number(version.loss if version.eval_reward is None else None),
         _reward(version.eval_reward) or tables.number(version.eval_loss),
         tables.size(version.bytes),
         version.task_id[:SHORT],

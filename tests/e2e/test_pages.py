@@ -202,6 +202,16 @@ def test_type_and_preset_change_defaults_but_not_what_was_typed(page: Page) -> N
     expect(page.locator("#field-hidden_size")).to_have_value("128")
     page.locator("#field-hidden_size").fill("136")
     expect(page.locator("#preset input[value='']")).to_be_checked()
+    expect(page.locator("#starts")).to_be_hidden()
+    page.locator("#task-type input[value=grpo]").check()
+    expect(page.locator("#presets")).to_be_hidden()
+    expect(page.locator("#label-max_seq_len")).to_contain_text("Longest prompt")
+    page.locator("#start").select_option("short-answers")
+    expect(page.locator("#field-max_gen_len")).to_have_value("32")
+    expect(page.locator(".reward-card")).to_have_count(1)
+    page.locator("#field-num_generations").fill("4")
+    expect(page.locator("#start")).to_have_value("")
+    expect(page.locator("#field-max_gen_len")).to_have_value("32")
 
 
 def test_from_rewards_to_samples(page: Page, site: Site) -> None:
