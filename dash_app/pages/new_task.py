@@ -50,7 +50,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
             for name, field in forms.union_fields(types).items()
             if field.kind == "weight"
         },
-        "group-model": _presets(platform, _preset_of(platform, chosen, values), types[chosen].needs_base, t),
+        "group-model": _presets(platform, types[chosen], values, t),
         **{
             name: reward_form.composer(field, str(values.get(name, "")), platform.reward_kinds(), t)
             for name, field in forms.union_fields(types).items()
@@ -168,8 +168,7 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
     problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in EMPTY_CODES]
     updates |= _shown_problems(platform, chosen, problems, t)
     updates["form-summary"] = {"children": _summary(problems, types[chosen], t) if form["tried"] and problems else None}
-    based = values.get("from_weight") not in ("none", "")
-    updates["base-note"] = {"children": [icon("info-circle"), t("new.base_note")] if based else None}
+    updates["base-note"] = {"children": _base_note(values, t)}
     updates["plan"] = {"children": [*plan(check.preflight, t), *advice(check.advice, types[chosen], t)]}
     return updates
 
@@ -263,7 +262,13 @@ def _types(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems:
     return dbc.RadioItems(id="task-type", options=options, value=chosen, class_name="choices")
 
 
-def _presets(platform: "Platform", chosen: str, needs_base: bool, t: Texts) -> html.Div:
+def _base_note(values: dict[str, Any], t: Texts) -> list[Any] | None:
+    based = values.get("from_weight") not in ("none", "")
+    return [icon("info-circle"), t("new.base_note")] if based else None
+
+
+def _presets(platform: "Platform", kind: "TrainingType", values: dict[str, Any], t: Texts) -> html.Div:
+    chosen = _preset_of(platform, kind.name, values)
     options: list[Any] = [
         {"value": p.name, "label": html.Span([html.Strong(p.name), html.Span(p.parameters)])}
         for p in platform.presets().values()
@@ -278,8 +283,8 @@ def _presets(platform: "Platform", chosen: str, needs_base: bool, t: Texts) -> h
         ),
         html.Div(t("new.preset_help"), className="field-help"),
     ]
-    note = html.Div(id="base-note", className="field-note")
-    return html.Div([html.Div(sizes, id="presets", hidden=needs_base), note], className="field presets")
+    note = html.Div(_base_note(values, t), id="base-note", className="field-note")
+    return html.Div([html.Div(sizes, id="presets", hidden=kind.needs_base), note], className="field presets")
 
 
 def _labels(name: str, t: Texts) -> html.Div:

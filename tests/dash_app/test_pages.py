@@ -284,6 +284,7 @@ def test_values_to_begin_with_are_offered_where_there_are_some(
     assert parts["starts"].hidden == (not kind.starts) and parts["presets"].hidden == kind.needs_base
     assert [option["value"] for option in parts["start"].options] == [*kind.starts, ""]
     assert parts["start"].value == ("minimind" if kind.starts else "")
+    assert bool(text_of(parts["base-note"])) == (type_name != "pretrain")  # sizes are those of the weights
     if language != "en":
         assert all(re.search(r"[\u4e00-\u9fff]", "".join(t.start(start))) for start in kind.starts.values())
     for name in kind.starts:
