@@ -131,7 +131,7 @@
     tile("duplicates", mm.whole(result.duplicate_rows), places.map(placeOf).join(", ") + (result.duplicate_rows > places.length ? " …" : ""));
     const length = result.length || {};
     setText(document.getElementById("data-lengths-hint"), result.rows ? text("lengths_hint", { median: mm.whole(length.median), mean: mm.whole(length.mean), p95: mm.whole(length.p95), max: mm.whole(length.max) }) : "");
-    showFindings(result);
+    showFindings(result, page.prompts);
     drawLengths(result).then(() => { page.drawn = true; });
   }
 
@@ -141,10 +141,10 @@
     return match ? match[1] + (match[2] === "line" ? text("place_line", { n: match[3] }) : text("place_row", { n: match[3] })) : where;
   }
 
-  function showFindings(result) {
+  function showFindings(result, prompts) {
     const place = document.getElementById("data-check"), parts = [];
     const line = (name, kind, words) => h("p", { class: `finding ${kind}` }, icon(name), h("span", {}, words));
-    if (!result.bad_rows) { parts.push(line("check-lg", "good", text(result.unlabelled_rows ? "check_read" : "check_good", { n: mm.whole(result.rows) }))); } else {
+    if (!result.bad_rows) { parts.push(line("check-lg", "good", text(result.unlabelled_rows || (prompts && result.truncated_rows) ? "check_read" : "check_good", { n: mm.whole(result.rows) }))); } else {
       parts.push(line("exclamation-octagon-fill", "bad", text(result.bad_rows === 1 ? "check_bad_one" : "check_bad", { n: mm.whole(result.bad_rows) })));
       parts.push(h("ul", {}, ...result.errors.map((error) => h("li", {}, error.message, error.hint ? h("span", { class: "quiet" }, ` ${error.hint}`) : null))));
       const more = result.bad_rows - result.errors.length;
@@ -201,7 +201,7 @@
     if (asked !== page.askedRows) { return; }
     place.removeAttribute("aria-busy");
     if (!seen) { place.replaceChildren(h("p", { class: "bad preview-wait" }, `${text("preview_failed")} ${failure}`)); showPager(page, settings, 0, null); return; }
-    const rows = seen.rows.map((row) => oneRow(row));
+    const rows = seen.rows.map((row) => oneRow(row, page.prompts));
     place.replaceChildren(...(rows.length ? rows : [h("p", { class: "quiet preview-wait" }, text("preview_none"))]));
     showPager(page, settings, rows.length, seen.total_rows);
   }
@@ -224,8 +224,8 @@
     next.disabled = count < ROWS || (total !== null && page.row + count > total);
   }
 
-  function oneRow(row) {
-    const facts = row.error ? [] : [text("preview_tokens", { n: mm.whole(row.tokens) }), row.cut_at === null ? "" : text("preview_cut", { n: mm.whole(row.cut_at) })].filter(Boolean);
+  function oneRow(row, prompts) {
+    const facts = row.error ? [] : [text("preview_tokens", { n: mm.whole(row.tokens) }), row.cut_at === null ? "" : text(prompts ? "preview_left_out" : "preview_cut", { n: mm.whole(row.cut_at) })].filter(Boolean);
     const parts = row.parts || [{ name: "", spans: row.spans }];  // a pair of answers has two
     const shown = row.error ? [] : parts.flatMap((part) => [part.name ? h("h4", { class: "part-name" }, part.name) : null, spansBox(part.spans, row)]).filter(Boolean);
     if (row.error) { shown.push(h("p", { class: "bad row-error" }, `${row.error.message} ${row.error.hint}`.trim())); }

@@ -85,6 +85,7 @@ TEXTS: dict[str, str] = {
     "js.preview_none": "There are no rows here.",
     "js.preview_failed": "The rows cannot be shown.",
     "js.preview_tokens": "{n} tokens",
+    "js.preview_left_out": "longer than {n}, left out",
     "js.preview_cut": "cut after {n}",
     "js.preview_rows": "Rows {from}–{to}",
     "js.preview_of": "Rows {from}–{to} of {n}",

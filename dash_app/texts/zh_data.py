@@ -84,6 +84,7 @@ TEXTS: dict[str, str] = {
     "js.preview_none": "这里没有行。",
     "js.preview_failed": "无法显示这些行。",
     "js.preview_tokens": "{n} 个词元",
+    "js.preview_left_out": "超过 {n}，不使用",
     "js.preview_cut": "在第 {n} 个之后截断",
     "js.preview_rows": "第 {from}–{to} 行",
     "js.preview_of": "第 {from}–{to} 行，共 {n} 行",
