@@ -27,6 +27,17 @@ def chosen(kind: "TrainingType", values: dict[str, Any]) -> str:
     return next(found, "")
 
 
+def switched_values(types: forms.Types, before: str, after: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values after a change of type. What the old type's values to begin with have filled in nobody has typed: the
+    new type's of the same name take their place."""
+    start = chosen(types[before], values)
+    old, new = forms.default_values(types, before), forms.default_values(types, after)
+    filled = values_of(types[before]).get(start, {})
+    kept = forms.switched_values(types, before, after, values | {name: old[name] for name in filled})
+    meant = values_of(types[after]).get(start, {})
+    return kept | {name: value for name, value in meant.items() if kept[name] == new[name]}
+
+
 def help_of(kind: "TrainingType", start: str, t: Texts) -> str:
     """What the chosen values are for."""
     return t.start(kind.starts[start])[1] if start else t("new.start_help")

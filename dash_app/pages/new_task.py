@@ -129,7 +129,7 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
     chosen, values = form["type"], dict(form["values"])
     updates: Updates = {}
     if chosen != before:
-        values = forms.switched_values(types, before, chosen, values)
+        values = start_form.switched_values(types, before, chosen, values)
         shown = forms.type_fields(types, chosen)
         for name in forms.union_fields(types):
             updates[f"entry-{name}"] = {"hidden": name not in shown}

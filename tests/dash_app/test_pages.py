@@ -16,7 +16,7 @@ from fake_platform import FakePlatform
 from fastapi.testclient import TestClient
 
 import dash_app
-from dash_app import formats, forms, plans
+from dash_app import formats, forms, plans, start_form
 from dash_app.charts import BY_REWARDS, CHARTS, CURVES, charts
 from dash_app.pages import models, new_task, task
 from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
@@ -298,6 +298,12 @@ def test_what_is_set_beside_the_values_to_begin_with_wins(platform: FakePlatform
     held = {key.removeprefix("field-"): now["value"] for key, now in updates.items() if key.startswith("field-")}
     changed = change(platform, "grpo", start="short-answers", values=held | {"num_generations": "12"})
     assert changed["start"] == {"value": ""} and "field-num_generations" not in changed
+    types = platform.training_types()
+    spo = start_form.switched_values(types, "grpo", "spo", forms.default_values(types, "grpo") | held)
+    assert (spo["batch_size"], spo["accumulation_steps"], spo["max_gen_len"]) == ("128", "1", "32")
+    typed = forms.default_values(types, "grpo") | held | {"epochs": "7"}
+    dpo = start_form.switched_values(types, "grpo", "dpo", typed)
+    assert (dpo["learning_rate"], dpo["beta"], dpo["epochs"]) == ("4e-8", "0.15", "7")
     switched = change(platform, "grpo", type="sft", start="minimind")
     assert switched["starts"] == {"hidden": True} and switched["presets"] == {"hidden": False}
 
