@@ -44,7 +44,7 @@ def calculation(r: Random, zh: bool) -> Piece:
 
 def small_sum(r: Random) -> tuple[str, str]:
     """A question and its answer, short enough for a model of a million weights to learn in minutes."""
-    a, b = r.randint(0, 30), r.randint(0, 30)
+    a, b = r.randint(0, 12), r.randint(0, 12)
     if r.random() < 0.5:
         return f"{a} + {b} = ?", str(a + b)
     return f"{max(a, b)} - {min(a, b)} = ?", str(abs(a - b))

@@ -27,7 +27,7 @@ SHARES = {
     "rlaif": 0.2,
     "reason": 0.2,
     "arithmetic_sft": 0.4,
-    "arithmetic_rlaif": 0.2,
+    "arithmetic_rlaif": 0.04,
 }
 """Rows of each file as a part of the pretraining rows."""
 _TOOL = {
