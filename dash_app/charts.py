@@ -128,6 +128,8 @@ def _of_rewards(task: Task) -> list[Chart]:
         found.append(Chart("each_reward", tuple(lines)))
     moved = [Line("kl", Metric.KL, "curve.kl", 0)] if task.config.get("beta") or task.config.get("kl_coef") else []
     shares = [Line("truncated", Metric.TRUNCATED, "curve.truncated", 0)]
+    if task.config.get("reward_errors") == "skip":
+        shares.append(Line("unrewarded", Metric.UNREWARDED, "curve.unrewarded", 2))
     if task.type == "ppo":
         moved.append(Line("approx_kl", Metric.APPROX_KL, "curve.approx_kl", 1))
     if task.type != "spo":

@@ -46,6 +46,7 @@ class Loop:
 
     eval_metric, train_metric = Metric.EVAL_LOSS, Metric.LOSS
     """What tells the best checkpoint: the first, or the second where nothing is held out."""
+    update_name = "Step {step}"
 
     def __init__(
         self,
@@ -239,7 +240,8 @@ class Loop:
             self._skipped = 0
         elif self.config.nan_policy == "skip":
             self._skipped += 1
-            self.session.event("step_skipped", f"Step {self.step + 1} skipped: its loss or gradient is not finite.")
+            what = self.update_name.format(step=self.step + 1)
+            self.session.event("step_skipped", f"{what} skipped: its loss or gradient is not finite.")
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
@@ -329,7 +331,8 @@ class Loop:
     def _save(self, evaluate: bool) -> None:
         held_out = self._evaluate() if evaluate else None
         name, value = (self.train_metric, self._last_value) if held_out is None else (self.eval_metric, held_out)
-        best = evaluate and self.session.best.better(str(name), value, self.step)
+        given_up = held_out is None and self.eval_rows is not None and len(self.eval_rows) > 0
+        best = evaluate and not given_up and self.session.best.better(str(name), value, self.step)
         began = time.perf_counter()
         model, state = self.parallel.whole(), collect_state(self)
         if self.ranks.first:

@@ -33,6 +33,8 @@ class Metric(StrEnum):
     """Tokens of an answer."""
     TRUNCATED = "rollout/truncated"
     """Share of the answers that were cut at max_gen_len."""
+    UNREWARDED = "rollout/unrewarded"
+    """Share of the answers whose reward could not be computed, which are left out."""
     LOGP_GAP = "rollout/logp_gap"
     """Mean difference, without sign, of the log-probability that a token was drawn with and the one learned from."""
     ROLLOUT_SPEED = "rollout/tokens_per_second"

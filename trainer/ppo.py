@@ -15,6 +15,7 @@ from trainer.critic import ActorCritic, Critic, last_tokens
 from trainer.devices import autocast, pick_device
 from trainer.errors import BaseModelError
 from trainer.experience import Answer
+from trainer.experts import use_grouped_experts
 from trainer.names import Metric
 from trainer.rl_config import PPOConfig
 from trainer.rollout_loop import RolloutLoop
@@ -33,6 +34,8 @@ class Judged(NamedTuple):
 class PPOLoop(RolloutLoop):
     """`ppo_update_iters` passes over the answers of a step, in small batches."""
 
+    update_name = "An update of step {step}"
+
     def __init__(self, config: PPOConfig, session: Session, parts: Parts, reference: PreTrainedModel | None) -> None:
         self.ppo = config
         torch.manual_seed(config.seed)
@@ -41,8 +44,11 @@ class PPOLoop(RolloutLoop):
             self.critic.body.set_attn_implementation(PACKED)
         self.critic.to(pick_device(config.device, session.ranks))
         super().__init__(config, session, parts, reference, ActorCritic(self.critic, config))
-        share = config.critic_learning_rate / config.learning_rate
-        self.optimizer.add_param_group({"params": list(self.critic.parameters()), "share": share})
+        if config.gradient_checkpointing:
+            self.critic.body.gradient_checkpointing_enable()
+        use_grouped_experts(self.critic.body, self.device, config.dtype)
+        self._share = config.critic_learning_rate / config.learning_rate
+        self.optimizer.add_param_group({"params": list(self.critic.parameters()), "share": self._share})
 
     # What to learn from ---------------------------------------------------------------------------------------------
 
@@ -97,6 +103,7 @@ class PPOLoop(RolloutLoop):
         """Learn from small batches of the answers, until all passes are done or the model has moved too far."""
         found: list[Judged] = prepared
         results: list[StepResult] = []
+        last: StepResult | None = None
         for places in self._mini_batches():
             batch = self._batch_at([judged for judged in found if judged.answer.place in places])
             count, tokens = map(int, self.ranks.totals([batch.count, batch.tokens]))
@@ -106,8 +113,11 @@ class PPOLoop(RolloutLoop):
             if results and self._too_far(sums[Metric.APPROX_KL]):
                 self.optimizer.zero_grad(set_to_none=True)
                 break
-            results.append(StepResult(self.step + 1, loss, self._apply(loss), count, tokens, sums))
-        return self._together(results)
+            skipped = self._skipped
+            last = StepResult(self.step + 1, loss, self._apply(loss), count, tokens, sums)
+            if self._skipped <= skipped:
+                results.append(last)
+        return self._together(results, last, [judged.answer for judged in found])
 
     def _mini_batches(self) -> list[set[int]]:
         """The places of the answers of each small batch, the same in all processes."""
@@ -131,18 +141,24 @@ class PPOLoop(RolloutLoop):
             return False
         return float(self.ranks.total(moved.double().cpu())) > self.ppo.early_stop_kl
 
-    def _together(self, results: list[StepResult]) -> StepResult:
-        """The updates of a step as one: means over them."""
+    def _together(self, results: list[StepResult], last: StepResult | None, answers: list[Answer]) -> StepResult:
+        """The updates of a step as one: means over what they count; zeros if none was made."""
+        sizes = [float(len(answers)), float(sum(len(a.prompt.ids) + len(a) for a in answers))]
+        count, tokens = map(int, self.ranks.totals(sizes))
+        nothing = torch.zeros((), device=self.device)
         if not results:
-            nothing = torch.zeros((), device=self.device)
-            return StepResult(self.step + 1, nothing, nothing, 1, 0, {})
-        parts = {name: torch.stack([r.parts[name] for r in results]).mean() for name in results[0].parts}
+            parts = dict.fromkeys(last.parts, nothing) if last else {}
+            return StepResult(self.step + 1, nothing, nothing, max(count, 1), tokens, parts | {Metric.UPDATES: nothing})
+        whole = sum(r.count for r in results)
+
+        def mean(values: list[torch.Tensor]) -> torch.Tensor:
+            return sum((v * (r.count / whole) for v, r in zip(values, results, strict=True)), nothing)
+
+        parts = {name: mean([r.parts[name] for r in results]) for name in results[0].parts}
         parts[Metric.LOGP_GAP] = results[0].parts[Metric.LOGP_GAP]  # before the first update: what was drawn with
         parts[Metric.UPDATES] = torch.tensor(float(len(results)) if self.ranks.first else 0.0)
-        loss = torch.stack([r.loss for r in results]).mean()
-        norm = torch.stack([r.grad_norm for r in results]).mean()
-        tokens = sum(r.tokens for r in results)
-        return StepResult(self.step + 1, loss, norm, results[0].count, tokens, parts)
+        loss, norm = mean([r.loss for r in results]), mean([r.grad_norm for r in results])
+        return StepResult(self.step + 1, loss, norm, count, tokens, parts)
 
     def _clip(self, limit: float) -> torch.Tensor:
         """Policy and critic each to the norm by itself. A critic without a finite norm must not go unnoticed."""
@@ -154,11 +170,12 @@ class PPOLoop(RolloutLoop):
         return {"critic": self.critic.state_dict()}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
-        """Put the critic back.
+        """Put the critic back, with the rate of the settings.
 
         Raises:
             BaseModelError: it has another size.
         """
+        self.optimizer.param_groups[-1]["share"] = self._share
         try:
             self.critic.load_state_dict(state["critic"])
         except RuntimeError as error:

@@ -83,6 +83,11 @@ class Prompts:
         """Some of these prompts; the same one varies in the same way as here."""
         return Prompts(self._source, self._indices[indices], self.lengths[indices], self.report)
 
+    def within(self, limit: int) -> "Prompts":
+        """The same with random system prompts only where the prompt stays within so many tokens."""
+        source = replace(self._source, limit=min(limit, self._source.limit))
+        return Prompts(source, self._indices, self.lengths, self.report)
+
     def get(self, index: int, epoch: int | None) -> Prompt:
         """A prompt.
 

@@ -145,6 +145,11 @@ class PPOConfig(RolloutConfig):
     ref_name = "kl_coef"
     has_critic = True
 
+    batch_size: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(2, 64, log=True)] = 2
+    """Prompts whose answers the critic judges at once. A step uses batch_size × accumulation_steps prompts, which are
+    answered all at once."""
+    accumulation_steps: Annotated[int, Field(ge=1, le=65_536), Setting("training"), Search(1, 16, log=True)] = 1
+    """Multiplies the prompts of a step; no gradients are added up, mini_batch_size says how much an update uses."""
     critic_learning_rate: Annotated[float, Field(gt=0, lt=1), Setting("training"), Search(1e-7, 1e-3, log=True)] = 5e-7
     """Peak learning rate of the critic."""
     kl_coef: Annotated[float, Field(ge=0, le=10), Setting("training"), Search(0.001, 0.3, log=True)] = 0.02

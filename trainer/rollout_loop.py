@@ -27,7 +27,7 @@ from trainer.policy import frozen_scores
 from trainer.prompts import Prompt, Prompts
 from trainer.rewards import Rewards, Sample
 from trainer.rl_config import RolloutConfig
-from trainer.rollouts import Completion, RolloutEngine
+from trainer.rollouts import Completion, GivenUp, RolloutEngine
 from trainer.sample_log import SampleLog
 from trainer.sampling import Sampling, draws
 from trainer.session import Session
@@ -73,12 +73,17 @@ class RolloutLoop(Loop):
     # One step -------------------------------------------------------------------------------------------------------
 
     def _learn(self) -> StepResult | None:
-        if self.ranks.totals([self.session.stop_requested])[0]:
-            return None
         if self.step == 0:
             self._evaluate()  # where it starts from
+        if self._stopping():
+            return None
         began = finished_at(self.device)
-        groups = self._answers()
+        try:
+            groups = self._answers()
+        except GivenUp:
+            groups = []
+        if self.ranks.totals([not groups])[0]:
+            return None
         began = self._phase("rollout", began)
         parts = self._judge([answer for group in groups for answer in group])
         usable = [[answer for answer in group if not np.isnan(answer.reward)] for group in groups]
@@ -88,6 +93,10 @@ class RolloutLoop(Loop):
         self._phase("learning", began)
         self._keep(groups)
         return replace(result, parts=result.parts | parts)
+
+    def _stopping(self) -> bool:
+        """Whether any process was asked to stop. Called by all of them."""
+        return bool(self.ranks.totals([self.session.stop_requested])[0])
 
     def prepare(self, groups: list[list[Answer]]) -> list[Any]:
         """What to learn from, made of the answers of each batch; their advantages are set."""
@@ -128,9 +137,13 @@ class RolloutLoop(Loop):
         self.engine.refresh()
         if not prompts:
             return []
-        found = self.engine.generate([p.ids for p in prompts], self.sampling, np.concatenate(noise))
+        noises = np.concatenate(noise)
+        found = self.engine.generate([p.ids for p in prompts], self.sampling, noises, self._asked)
         self._written += sum(len(c.ids) for c in found)
         return found
+
+    def _asked(self) -> bool:
+        return self.session.stop_requested
 
     def _text(self, completion: Completion) -> str:
         ids = completion.ids[:-1] if completion.ended else completion.ids
@@ -167,14 +180,17 @@ class RolloutLoop(Loop):
             RewardError: a reward failed, or all of them did.
         """
         scores, total, problems = self._rewarded(answers)
-        for text in problems[:1]:
-            more = f" ({len(problems) - 1} more in this step)" if len(problems) > 1 else ""
+        failed = int(self.ranks.totals([len(problems)])[0])
+        if failed:
+            text = problems[0] if problems else "A reward failed in another process."
+            more = f" ({failed - 1} more in this step)" if failed > 1 else ""
             self.session.event("reward_failed", f"Step {self.step + 1}: {text}{more}")
         cut = [not answer.completion.ended for answer in answers]
         columns = scores | {
             Metric.REWARD: total,
             Metric.ANSWER_LENGTH: np.array([len(a) for a in answers], dtype=float),
             Metric.TRUNCATED: np.array(cut, dtype=float),
+            Metric.UNREWARDED: np.isnan(total).astype(float),
         }
         means = self._means({Metric.REWARD_STD: total**2} | columns)
         if np.isnan(means[Metric.REWARD]):
@@ -207,11 +223,12 @@ class RolloutLoop(Loop):
     # Records --------------------------------------------------------------------------------------------------------
 
     def more_values(self) -> dict[str, float]:
-        """Shares of the phases, and how fast answers were written by this process."""
+        """Shares of the phases, and how fast answers were written by all processes."""
         whole = sum(self._seconds.values())
         values = {str(metric): self._seconds[name] / whole for name, metric in SHARES.items()} if whole else {}
+        [written] = self.ranks.totals([self._written])
         if self._seconds["rollout"]:
-            values[str(Metric.ROLLOUT_SPEED)] = self._written / self._seconds["rollout"]
+            values[str(Metric.ROLLOUT_SPEED)] = written / self._seconds["rollout"]
         self._seconds.clear()
         self._written = 0
         return values
@@ -236,14 +253,17 @@ class RolloutLoop(Loop):
             return None
         began = time.perf_counter()
         self.engine.refresh()
-        mine = self.ranks.part(np.arange(len(prompts)), prompts.lengths)
         answers: list[Answer] = []
-        for first in range(0, len(mine), EVALUATED_AT_ONCE):
-            some = [prompts.get(int(row), None) for row in mine[first : first + EVALUATED_AT_ONCE]]
-            greedy = replace(self.sampling, temperature=0.0, top_k=0, top_p=1.0)
-            noise = np.zeros((len(some), greedy.max_new_tokens))
-            written = self.engine.generate([p.ids for p in some], greedy, noise)
-            answers += [Answer(0, p, c, self._text(c)) for p, c in zip(some, written, strict=True)]
+        together = EVALUATED_AT_ONCE * self.ranks.count
+        for first in range(0, len(prompts), together):
+            given_up = False
+            some = np.arange(first, min(first + together, len(prompts)))
+            try:
+                answers += self._likeliest(prompts, self.ranks.part(some, prompts.lengths))
+            except GivenUp:
+                given_up = True
+            if self.ranks.totals([given_up or self.session.stop_requested])[0]:
+                return None  # a stop must not wait for all of it
         scores, total, _ = self._rewarded(answers)
         names = {reward_metric(spec.key): reward_metric(spec.key, held_out=True) for spec in self.settings.rewards}
         means = self._means({Metric.EVAL_REWARD: total} | {names[key]: each for key, each in scores.items()})
@@ -251,6 +271,14 @@ class RolloutLoop(Loop):
         log.info("step=%d %s", self.step, " ".join(f"{n.replace('/', '_')}={v:.4f}" for n, v in means.items()))
         self.window.leave_out(time.perf_counter() - began)
         return means[Metric.EVAL_REWARD]
+
+    def _likeliest(self, prompts: Prompts, rows: np.ndarray) -> list[Answer]:
+        """The answers to some prompts with the likeliest tokens."""
+        some = [prompts.get(int(row), None) for row in rows]
+        greedy = replace(self.sampling, temperature=0.0, top_k=0, top_p=1.0)
+        noise = np.zeros((len(some), greedy.max_new_tokens))
+        written = self.engine.generate([p.ids for p in some], greedy, noise, self._asked)
+        return [Answer(0, p, c, self._text(c)) for p, c in zip(some, written, strict=True)]
 
 
 def _ends(parts: Parts) -> set[int]:

@@ -9,7 +9,7 @@ A completion depends on its prompt, its noise and the weights, and not on what e
 
 import logging
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +32,9 @@ log = logging.getLogger("trainer")
 LEAVE_SHARE = 0.2
 """Sequences that have ended leave when they are so many of the batch: moving the others costs about a step."""
 
+ASKED_EVERY = 8
+"""Tokens between two looks at whether to give up."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -53,6 +56,10 @@ class Writer(Protocol):
     def begin(self, prompts: Sequence[np.ndarray], more: int) -> torch.Tensor: ...
     def step(self, ids: torch.Tensor) -> torch.Tensor: ...
     def keep(self, rows: torch.Tensor) -> None: ...
+
+
+class GivenUp(Exception):  # noqa: N818 - no error
+    """The writing was given up halfway, as was asked for."""
 
 
 class RolloutEngine:
@@ -93,19 +100,27 @@ class RolloutEngine:
         self._writer.refresh()
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray) -> list[Completion]:
+    def generate(
+        self,
+        prompts: Sequence[np.ndarray],
+        sampling: Sampling,
+        noise: np.ndarray,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[Completion]:
         """Complete prompts.
 
         Args:
             prompts: token ids, at least one each.
             sampling: how tokens are drawn, and how many at most.
             noise: [prompts, max_new_tokens] float64 from 0 up to 1: the number that decides each token (`draws`).
+            stop: asked every few tokens whether to give up; not on a GPU, where all of it takes a second.
 
         Returns:
             A completion for each prompt, in their order.
 
         Raises:
             SettingsError: a prompt with its completion would be longer than the model has positions.
+            GivenUp: `stop` said so.
         """
         if not prompts:
             return []
@@ -113,8 +128,11 @@ class RolloutEngine:
         assert noise.shape == (len(prompts), sampling.max_new_tokens), noise.shape
         if self.device.type == "cpu":
             self.refresh()
-        write = self._graphs.write if self._graphs else self._write
-        ids, logps = (tensor.cpu().numpy() for tensor in write(prompts, sampling, noise))
+        if self._graphs:
+            written = self._graphs.write(prompts, sampling, noise)
+        else:
+            written = self._write(prompts, sampling, noise, stop)
+        ids, logps = (tensor.cpu().numpy() for tensor in written)
         ending = np.isin(ids, self._ends.cpu().numpy())
         ended: Any = ending.any(axis=1)
         lengths = np.where(ended, ending.argmax(axis=1) + 1, sampling.max_new_tokens)
@@ -123,7 +141,9 @@ class RolloutEngine:
             for row, length in enumerate(lengths.tolist())
         ]
 
-    def _write(self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray) -> tuple[torch.Tensor, ...]:
+    def _write(
+        self, prompts: Sequence[np.ndarray], sampling: Sampling, noise: np.ndarray, stop: Callable[[], bool]
+    ) -> tuple[torch.Tensor, ...]:
         """Tokens and their log-probabilities, each [prompts, max_new_tokens]; what follows an end token is void."""
         uniform = torch.from_numpy(noise).to(self.device)
         ids = torch.zeros(noise.shape, dtype=torch.int64, device=self.device)
@@ -142,6 +162,8 @@ class RolloutEngine:
                 kept = going.nonzero()[:, 0]
                 self._writer.keep(kept)
                 rows, chosen, going = rows[kept], chosen[kept], going[kept]
+            if place % ASKED_EVERY == ASKED_EVERY - 1 and stop():
+                raise GivenUp
             logits = self._writer.step(chosen)
         return ids, logps
 

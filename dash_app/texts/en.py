@@ -194,6 +194,7 @@ TEXTS: dict[str, str] = {
     "curve.kl": "since the start",
     "curve.approx_kl": "within a step",
     "curve.truncated": "answers cut",
+    "curve.unrewarded": "answers without a reward",
     "curve.clip_fraction": "changes limited",
     "curve.policy_loss": "policy",
     "curve.value_loss": "critic",

@@ -193,6 +193,7 @@ TEXTS: dict[str, str] = {
     "curve.kl": "自开始以来",
     "curve.approx_kl": "一步之内",
     "curve.truncated": "被截断的回答",
+    "curve.unrewarded": "没有奖励的回答",
     "curve.clip_fraction": "受限制的变化",
     "curve.policy_loss": "策略",
     "curve.value_loss": "评论家",
