@@ -7,6 +7,7 @@ The scores themselves are made by `trainer.rewards`; nothing here needs torch.
 """
 
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -18,14 +19,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from trainer.answers import has_number
 from trainer.errors import FieldError, FieldListError, Problem
-from trainer.names import Env
+from trainer.names import Env, Metric
 
 FIELD = "rewards"
 MOST_REWARDS = 16
 NAME_PATTERN = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"
 GT_HINT = 'Write them as "gt": ["72"], or change the reward answer or take it out.'
-TAKEN_NAMES = frozenset({"total", "mean", "std", "min", "max"})
-"""Curves beside those of the single rewards."""
+TAKEN_NAMES = frozenset(
+    {"total", "mean", "std", "min", "max"} | {m.removeprefix("eval/") for m in Metric if m.startswith("eval/")}
+)
+"""Curves beside those of the single rewards, in training and on held-out prompts."""
+MOST_UNROLLED = 30_000
+"""Characters of a pattern times its repeat counts. `regex` writes counted repeats out when it compiles, in some 400
+bytes for each character; from some hundred thousand on the process may die of it."""
+_SPACE = r"(?:\s|#[^\n]*\n)*"  # and comments, which (?x) allows inside of a count
+_COUNT = re.compile(rf"(?=\{{{_SPACE}((?:[0-9]{_SPACE})+))")
 Weight = Annotated[float, Field(ge=-1000, le=1000)]
 Chars = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -125,9 +133,17 @@ class RegexReward(Reward):
 
     @model_validator(mode="after")
     def _check_pattern(self) -> "RegexReward":
+        size = unrolled(self.pattern)
+        if size > MOST_UNROLLED:
+            text = f"Its repeat counts, multiplied with its length, make {size:,}, and at most {MOST_UNROLLED:,} are "
+            text += "allowed. Use smaller counts, or {0,n} in place of {n}."
+            raise FieldError("pattern", "pattern_too_large", text, size=size, most=MOST_UNROLLED)
         try:
             regex.compile(self.pattern)
-        except regex.error as error:
+        except RecursionError:
+            text = "The pattern has too many groups inside of each other. Use fewer."
+            raise FieldError("pattern", "pattern_too_deep", text) from None
+        except (regex.error, ValueError) as error:
             text = f"{self.pattern!r} is no regular expression: {error}."
             raise FieldError("pattern", "bad_pattern", text, value=self.pattern, reason=str(error)) from None
         return self
@@ -171,6 +187,14 @@ class FunctionReward(Reward):
             values = {"module": self.module, "variable": str(Env.REWARD_MODULES), "allowed": ", ".join(allowed) or "–"}
             raise FieldError("function", "module_not_allowed", text, **values)
         return self
+
+
+def unrolled(pattern: str) -> int:
+    """The most characters that a pattern has when its repeats are written out: its length times each least count, n of
+    {n}, {n,} and {n,m}. Repeats beside each other count as if they were inside of each other, and so do braces that are
+    no repeats: then no spelling can hide one."""
+    counts = [int("".join(re.findall(r"[0-9]", re.sub(r"#[^\n]*\n", "", found)))) for found in _COUNT.findall(pattern)]
+    return len(pattern) * math.prod(max(count, 1) for count in counts)
 
 
 RewardSpec = Annotated[

@@ -294,6 +294,8 @@ PROBLEMS: dict[str, str] = {
     "reward_name_twice": "另一项奖励也叫 {value!r}，请给其中一项起个名称。",
     "min_above_max": "最少字符数 {low} 大于最多字符数 {high}。",
     "bad_pattern": "{value!r} 不是正则表达式：{reason}。",
+    "pattern_too_large": "重复次数与长度相乘为 {size}，最多为 {most}。请减小次数，或用 {{0,n}} 代替 {{n}}。",
+    "pattern_too_deep": "正则表达式的分组嵌套太深，请减少嵌套。",
     "bad_reward_name": "只能用字母、数字、“.”、“_”和“-”，最多 64 个，现为 {value!r}。",
     "no_such_option": "没有这个选项，可用的有：{options}。",
     "bad_function": "须写成 模块:函数，例如 my_rewards:brevity，现为 {value!r}。",

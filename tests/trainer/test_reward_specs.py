@@ -15,6 +15,7 @@ from trainer.reward_specs import (
     needs_gt,
     parse_rewards,
     rewards_in_words,
+    unrolled,
 )
 
 
@@ -77,6 +78,8 @@ def test_all_problems_come_at_once_with_their_place() -> None:
         (json.dumps([{"kind": "tags", "name": f"t{i}"} for i in range(17)]), "rewards_count"),
         ('[{"kind": "length"}, {"kind": "tags"}, {"kind": "length"}]', "reward_name_twice"),
         ('[{"kind": "length", "name": "total"}]', "reward_name_taken"),
+        ('[{"kind": "length", "name": "reward"}]', "reward_name_taken"),
+        ('[{"kind": "tags", "name": "rejected_logp"}]', "reward_name_taken"),
         ('[{"kind": "length", "weight": NaN}]', "finite_number"),
         ('[{"kind": "function", "function": "os.system"}]', "bad_function"),
         ('[{"kind": "function", "function": "os:system(1)"}]', "bad_function"),
@@ -85,6 +88,35 @@ def test_all_problems_come_at_once_with_their_place() -> None:
 )
 def test_lists_that_cannot_work_are_refused(value: str, code: str) -> None:
     assert [cause for _, _, cause in problems(value)] == [code]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "code"),
+    [
+        ("(?:(?:a{100}){100}){100}", "pattern_too_large"),
+        ("(?:(?:a{100,}){100,200}){100}", "pattern_too_large"),
+        ("(?x)(?:(?:a{1 0 0}){1#c\n00}){ 100}", "pattern_too_large"),
+        ("(?:{1#(?:(?:a{100}){100}){100}\n)", "pattern_too_large"),
+        ("(?:ab|c){50000}", "pattern_too_large"),
+        ("(" * 900 + "a" + ")" * 900, "pattern_too_deep"),
+        ("a" * 2001, "string_too_long"),
+        ("(?au)a", "bad_pattern"),
+    ],
+)
+def test_patterns_that_would_exhaust_the_memory_are_refused(pattern: str, code: str) -> None:
+    assert problems([{"kind": "regex", "pattern": pattern}]) == [(1, "pattern", code)]
+
+
+def test_patterns_of_common_sizes_are_taken() -> None:
+    for pattern in (
+        r"^.{20,800}$",
+        r"<think>.{20,300}</think>.{20,400}",
+        r"\d{4}-\d{2}-\d{2}",
+        r"a\{1000}",
+        ".{0,5000}.{0,5000}",
+    ):
+        parse_rewards([{"kind": "regex", "pattern": pattern}])
+    assert (unrolled("ab"), unrolled("a{3}"), unrolled("(a{3}){5,9}"), unrolled("a{0}b{,9}")) == (2, 12, 165, 9)
 
 
 def test_messages_say_what_to_do() -> None:
