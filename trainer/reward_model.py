@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
 
+from trainer.chat import render
 from trainer.devices import autocast
 from trainer.errors import RewardError, TrainerError
-from trainer.tokenization import load_tokenizer
+from trainer.tokenization import encode, load_tokenizer
 
 LIMIT = 3.0
 """Scores are clipped to ± this, as in MiniMind (contract section 5)."""
@@ -51,18 +53,29 @@ class RewardModel:
         Returns:
             float64 [n] within ±3, NaN where a conversation cannot be judged; and the causes, by index.
         """
-        texts = [self._tokenizer.apply_chat_template(c, tokenize=False) for c in conversations]
-        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]  # type: ignore[assignment]
-        causes = {
-            index: f"its {len(row)} tokens are more than the {self._longest} that the reward model reads"
-            for index, row in enumerate(ids)
-            if len(row) > self._longest
-        }
+        texts, causes = self._texts(conversations)
+        ids = encode(self._tokenizer, texts)
+        for index, row in enumerate(ids):
+            if len(row) > self._longest:
+                causes[index] = f"its {len(row)} tokens are more than the {self._longest} that the reward model reads"
+            elif not row and index not in causes:
+                causes[index] = "the reward model's chat template makes no text of it"
         scores = np.full(len(ids), np.nan)
         todo = sorted((index for index in range(len(ids)) if index not in causes), key=lambda index: len(ids[index]))
         for batch in _batches([len(row) for row in ids], todo, alone=self._pad is None):
             scores[batch] = self._forward([ids[index] for index in batch])
         return np.clip(scores, -LIMIT, LIMIT), causes
+
+    def _texts(self, conversations: Sequence[list[dict[str, Any]]]) -> tuple[list[str], dict[int, str]]:
+        """Conversations as text, "" where the template refuses one; and why, by index."""
+        texts, causes = [], {}
+        for index, messages in enumerate(conversations):
+            try:
+                texts.append(render(self._tokenizer, messages))
+            except (TemplateError, TypeError) as error:
+                texts.append("")
+                causes[index] = f"the reward model's chat template refuses it ({error})"
+        return texts, causes
 
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]]) -> np.ndarray:

@@ -154,7 +154,7 @@ class _ByFunction:
             return scores, dict.fromkeys(range(len(samples)), cause)
         causes: dict[int, str] = {}
         for index, value in enumerate(given):
-            number = float(value) if isinstance(value, int | float | np.number) else math.nan
+            number = float(value) if isinstance(value, int | float | np.number | np.bool_) else math.nan
             if math.isfinite(number):
                 scores[index] = number
             else:

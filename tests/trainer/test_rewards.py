@@ -160,6 +160,12 @@ def test_the_function_in_the_guide_works(tmp_path: Path, monkeypatch: pytest.Mon
     assert judge([long, cut]).total.tolist() == [0.5, -0.002]
 
 
+def test_functions_may_return_what_numpy_compares(monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(monkeypatch, judge=lambda samples: np.array([s.tokens for s in samples]) > 3)
+    judge = rewards('[{"kind": "function", "function": "reward_functions:judge"}]')
+    assert judge([Sample(ASKED, "a", tokens=5), Sample(ASKED, "b", tokens=2)]).total.tolist() == [1, 0]
+
+
 def test_functions_that_are_not_there_are_named_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     allow(monkeypatch)
     with pytest.raises(RewardError, match=r"Reward 'function': reward_functions:judge cannot be loaded: Attribute"):
@@ -199,6 +205,32 @@ def test_what_is_too_long_for_a_reward_model_is_left_out_by_name(
     table = rewards([{"kind": "model", "path": str(tmp_path)}], policy="skip")([sample("72"), sample("72 " * 99)])
     assert np.isnan(table.total).tolist() == [False, True]
     assert "more than the 64 that the reward model reads" in table.problems[0]
+
+
+def test_a_conversation_that_a_reward_model_cannot_read_is_named_alone(
+    tmp_path: Path, make_judge: Callable[..., None]
+) -> None:
+    make_judge(tmp_path)
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    (tmp_path / "chat_template.jinja").write_text(refusing + "{{ messages[-1].content }}")
+    with_system = Sample([{"role": "system", "content": "S"}, *ASKED], "72")
+    spec = [{"kind": "model", "path": str(tmp_path)}]
+    judge = rewards(spec, policy="skip")
+    table = judge([sample("72"), with_system, sample("")])
+    assert np.isnan(table.total).tolist() == [False, True, True]
+    assert table.problems[0].endswith(
+        "sample 2 of 3: the reward model's chat template refuses it (System role not supported)."
+    )
+    assert table.problems[1].endswith("sample 3 of 3: the reward model's chat template makes no text of it.")
+    assert table.total[0] == judge([sample("72")]).total[0]
+    with pytest.raises(RewardError, match=r"sample 1 of 1: .*System role not supported"):
+        rewards(spec)([with_system])
+
+
+def test_a_process_without_answers_has_nothing_to_judge(tmp_path: Path, make_judge: Callable[..., None]) -> None:
+    make_judge(tmp_path)
+    table = rewards([{"kind": "model", "path": str(tmp_path)}])([])
+    assert (table.total.shape, table.scores["model"].shape, table.problems) == ((0,), (0,), [])
 
 
 def test_other_models_are_no_reward_models(tmp_path: Path, make_judge: Callable[..., None]) -> None:
