@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jinja2 import TemplateError
 
 from trainer.errors import BaseModelError
 from trainer.row_formats import parsed
@@ -30,6 +31,11 @@ SYSTEM_PROMPTS = (
     "Think first, then answer; put the conclusion at the beginning.",
 )
 """What a random system prompt is drawn from."""
+NO_SYSTEM_PROMPTS = (
+    "No random system prompts (system_prompt_ratio): this tokenizer's chat template writes a system message of its own "
+    "where there is none, or refuses any."
+)
+"""The notice where `system_prefixes` is empty."""
 _PROBES: tuple[list[dict[str, Any]], ...] = (
     [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
     [{"role": "user", "content": "a"}],
@@ -48,18 +54,27 @@ class ChatMarks:
     """The tokens of an empty thought; () where they depend on what follows."""
 
 
+def check_template(tokenizer: ChatTokenizer) -> None:
+    """See that conversations can become text at all.
+
+    Raises:
+        BaseModelError: the tokenizer has no chat template.
+    """
+    if not tokenizer.chat_template:
+        raise BaseModelError(
+            f"The tokenizer {tokenizer.name_or_path} has no chat template, so it cannot be trained on conversations.",
+            "Choose a tokenizer with one, or pretrain on plain text.",
+        )
+
+
 def chat_marks(tokenizer: ChatTokenizer) -> ChatMarks:
     """The marks of a ChatML tokenizer.
 
     Raises:
         BaseModelError: the tokenizer has no chat template, or one of another kind.
     """
+    check_template(tokenizer)
     name = tokenizer.name_or_path
-    if not tokenizer.chat_template:
-        raise BaseModelError(
-            f"The tokenizer {name} has no chat template, so it cannot be trained on conversations.",
-            "Choose a tokenizer with one, or pretrain on plain text.",
-        )
     missing = [mark for mark in ("<|im_start|>", "<|im_end|>") if mark not in tokenizer.get_vocab()]
     if missing:
         raise BaseModelError(
@@ -161,7 +176,7 @@ def system_prefixes(tokenizer: ChatTokenizer) -> list[np.ndarray]:
     """Each random system prompt as the tokens to put before a conversation.
 
     Empty for templates where that would not equal rendering the prompt with the conversation, because they write a
-    system message of their own.
+    system message of their own, and for those that refuse one.
     """
     prefixes = [_prefix(tokenizer, prompt) for prompt in SYSTEM_PROMPTS]
     return [] if any(prefix is None for prefix in prefixes) else [p for p in prefixes if p is not None]
@@ -170,8 +185,11 @@ def system_prefixes(tokenizer: ChatTokenizer) -> list[np.ndarray]:
 def _prefix(tokenizer: ChatTokenizer, prompt: str) -> np.ndarray | None:
     found: list[int] | None = None
     for probe in _PROBES:
-        plain = render(tokenizer, probe)
-        full = render(tokenizer, [{"role": "system", "content": prompt}, *probe])
+        try:
+            plain = render(tokenizer, probe)
+            full = render(tokenizer, [{"role": "system", "content": prompt}, *probe])
+        except (TemplateError, TypeError):
+            return None
         if not full.endswith(plain):
             return None
         prefix, plain_ids, full_ids = encode(tokenizer, [full.removesuffix(plain), plain, full])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.chat import system_prefixes
+from trainer.chat import NO_SYSTEM_PROMPTS, system_prefixes
 from trainer.configs import SFTConfig, TrainConfig
 from trainer.errors import DataError
 from trainer.row_tokens import text_edges
@@ -227,10 +227,7 @@ def _source(cache: TokenCache, config: TrainConfig, tokenizer: ChatTokenizer, no
         return _Source(cache, config.max_seq_len, config.seed, begin, end, [], 0.0, 1.0)
     prefixes = system_prefixes(tokenizer) if config.system_prompt_ratio else []
     if config.system_prompt_ratio and not prefixes:
-        notices.append(
-            "No random system prompts (system_prompt_ratio): this tokenizer's chat template writes a system message "
-            "of its own where there is none."
-        )
+        notices.append(NO_SYSTEM_PROMPTS)
     ratio = config.system_prompt_ratio if prefixes else 0.0
     return _Source(cache, config.max_seq_len, config.seed, nothing, nothing, prefixes, ratio, config.empty_think_ratio)
 

@@ -12,11 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from trainer.chat import SYSTEM_PROMPTS, conversation, render_prompt, system_prefixes, takes_system_prompt
+from trainer.chat import (
+    NO_SYSTEM_PROMPTS,
+    SYSTEM_PROMPTS,
+    check_template,
+    conversation,
+    system_prefixes,
+    takes_system_prompt,
+)
 from trainer.data import SHOWN_ROWS, DataReport
 from trainer.errors import DataError
 from trainer.reward_specs import GT_HINT, Reward, gt_fault, needs_gt
 from trainer.rl_config import RolloutConfig
+from trainer.row_tokens import rendered
 from trainer.rows import RowReader, key_notices
 from trainer.sources import DataSet, Place
 from trainer.tokenization import ChatTokenizer, encode
@@ -35,7 +43,7 @@ class Prompt:
     gt: tuple[str, ...]
     """The right answers, as far as the data tells them."""
     thinking: bool
-    """Whether it ends inside of a thought."""
+    """Whether it ends inside of a thought, which not every template opens when it is asked to."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,11 @@ class Prompts:
 
         Args:
             index: from 0.
-            epoch: decides the random system prompt and whether to think, together with the seed and the row; None, as
-                in evaluation: no system prompt, and what most prompts have.
+            epoch: decides the random system prompt and whether a thought is asked for, together with the seed and the
+                row; None, as in evaluation: no system prompt, and what most prompts have.
+
+        Raises:
+            DataError: the template refuses the prompt.
         """
         source, number = self._source, int(self._indices[index])
         row = source.rows[number]
@@ -102,16 +113,14 @@ class Prompts:
         messages = row.messages
         if system and takes_system_prompt(messages, row.tools):
             messages = [{"role": "system", "content": system}, *messages]
-        ids = _tokens(source.tokenizer, messages, row.tools, thinking)
-        if len(ids) > source.limit:
-            messages, ids = row.messages, _tokens(source.tokenizer, row.messages, row.tools, thinking)
-        return Prompt(ids, messages, row.gt, thinking)
+        prompt = _prompt(source, row, messages, thinking)
+        return prompt if len(prompt.ids) <= source.limit else _prompt(source, row, row.messages, thinking)
 
 
-def _tokens(
-    tokenizer: ChatTokenizer, messages: list[dict[str, Any]], tools: list[Any] | None, thinking: bool
-) -> np.ndarray:
-    return np.array(encode(tokenizer, [render_prompt(tokenizer, messages, tools, thinking)])[0], dtype=np.int64)
+def _prompt(source: _Source, row: _Row, messages: list[dict[str, Any]], thinking: bool) -> Prompt:
+    text = rendered(source.tokenizer, messages, row.tools, source.data, row.place, prompt=True, thinking=thinking)
+    ids = np.array(encode(source.tokenizer, [text])[0], dtype=np.int64)
+    return Prompt(ids, messages, row.gt, text.rstrip().endswith("<think>"))
 
 
 def _draw(source: _Source, row: int, epoch: int | None) -> tuple[str, bool]:
@@ -140,8 +149,10 @@ def load_prompts(
         progress: called with (bytes done, bytes in all).
 
     Raises:
+        BaseModelError: the tokenizer has no chat template.
         DataError: a row cannot be used, a right answer is missing that a reward needs, or no prompt is left.
     """
+    check_template(tokenizer)
     reader = RowReader(path, "rlaif")
     rows, lengths = _read(reader, tokenizer, config, progress)
     notices = key_notices(reader.data, reader.ignored)
@@ -153,10 +164,7 @@ def load_prompts(
     ratio = config.system_prompt_ratio
     if ratio and not system_prefixes(tokenizer):
         ratio = 0.0
-        notices.append(
-            "No random system prompts (system_prompt_ratio): this tokenizer's chat template writes a system message "
-            "of its own where there is none."
-        )
+        notices.append(NO_SYSTEM_PROMPTS)
     source = _Source(reader.data, rows, tokenizer, config.seed, config.max_seq_len, ratio, config.thinking_ratio)
     report = DataReport(path, reader.data.sha256(), 0, 0, 0, int((~fits).sum()), tuple(notices))
     return Prompts(source, np.flatnonzero(fits).astype(np.int32), lengths[fits], report)
@@ -178,7 +186,9 @@ def _read(
             raise DataError(f"{where}: there is no prompt before the answer.", "Write a user message before it.")
         rows.append(_Row(row.place, messages, tools, tuple(row.value.get("gt") or ())))
         thoughts = {config.thinking_ratio > 0, config.thinking_ratio == 1}
-        versions = [render_prompt(tokenizer, messages, tools, thinking) for thinking in thoughts]
+        versions = [
+            rendered(tokenizer, messages, tools, reader.data, row.place, True, thinking) for thinking in thoughts
+        ]
         texts.append(max(versions, key=len))
         if len(texts) == _BATCH_ROWS:
             lengths += map(len, encode(tokenizer, texts))

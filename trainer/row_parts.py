@@ -81,7 +81,7 @@ class RowParts:
             messages, tools = conversation(row.value)
             if messages[-1]["role"] == "assistant":  # its place is the model's
                 messages = messages[:-1]
-            texts.append(rendered(self._tokenizer, messages, tools, self._data, row, prompt=True))
+            texts.append(rendered(self._tokenizer, messages, tools, self._data, row.place, prompt=True))
         return [Part("prompt", ids, np.zeros(len(ids), dtype=bool)) for ids in arrays(self._tokenizer, texts)]
 
 

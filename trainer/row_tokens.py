@@ -25,7 +25,7 @@ from trainer.chat import (
 from trainer.errors import DataError
 from trainer.pair_flaws import Flaw, pair_flaw
 from trainer.rows import Row
-from trainer.sources import DataSet
+from trainer.sources import DataSet, Place
 from trainer.tokenization import ChatTokenizer, encode
 
 PAIR = ("chosen", "rejected")
@@ -63,7 +63,7 @@ def sft_tokens(
     texts, takes_system = [], []
     for row in batch:
         messages, tools = conversation(row.value)
-        texts.append(rendered(tokenizer, messages, tools, data, row))
+        texts.append(rendered(tokenizer, messages, tools, data, row.place))
         takes_system.append(takes_system_prompt(messages, tools))
     for text, ids, may in zip(texts, arrays(tokenizer, texts), takes_system, strict=True):
         parts = [ids]
@@ -91,18 +91,23 @@ def one_side(batch: list[Row], key: str) -> list[Row]:
 
 
 def rendered(
-    tokenizer: ChatTokenizer, messages: list[dict[str, Any]], tools: Any, data: DataSet, row: Row, prompt: bool = False
+    tokenizer: ChatTokenizer,
+    messages: list[dict[str, Any]],
+    tools: Any,
+    data: DataSet,
+    place: Place,
+    prompt: bool = False,
+    thinking: bool = False,
 ) -> str:
-    """A conversation through the chat template; `prompt`: up to where the model goes on.
+    """A conversation through the chat template; `prompt`: up to where the model goes on, `thinking`: thoughts first.
 
     Raises:
         DataError: the template refuses it, with its place.
     """
     try:
-        return (render_prompt if prompt else render)(tokenizer, messages, tools)
+        return render_prompt(tokenizer, messages, tools, thinking) if prompt else render(tokenizer, messages, tools)
     except (TemplateError, TypeError) as error:
-        place = data.located(row.place)
-        raise DataError(f"{place}: the tokenizer's chat template refuses it ({error}).") from error
+        raise DataError(f"{data.located(place)}: the tokenizer's chat template refuses it ({error}).") from error
 
 
 def arrays(tokenizer: ChatTokenizer, texts: list[str]) -> list[np.ndarray]:
