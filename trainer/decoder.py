@@ -8,6 +8,7 @@ logits = decoder.step(ids)
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ class Decoder:
     def refresh(self) -> None:
         """Take over the model's current weights."""
         self.weights.refresh()
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Around a text: nothing, because the model itself is not asked."""
+        return nullcontext()
 
     def begin(self, prompts: Sequence[np.ndarray], more: int, rows: int = 0) -> torch.Tensor:
         """Read prompts, for `more` tokens to follow each. The cache has room for `rows` sequences, or more.

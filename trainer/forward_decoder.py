@@ -25,6 +25,24 @@ class ForwardDecoder:
     def refresh(self) -> None:
         """Nothing to do: the model itself is asked."""
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around a text: without dropout, and with attention that knows of pads; afterwards the model is as it was."""
+        model = self._model
+        training = [module for module in model.modules() if module.training]
+        attention = model.config._attn_implementation
+        try:
+            for module in training:
+                module.training = False
+            if attention == PACKED:
+                model.set_attn_implementation("sdpa")
+            yield
+        finally:
+            for module in training:
+                module.training = True
+            if attention == PACKED:
+                model.set_attn_implementation(attention)
+
     def begin(self, prompts: Sequence[np.ndarray], more: int) -> torch.Tensor:
         """Read prompts; the logits [prompts, vocabulary] of what follows."""
         length = max(map(len, prompts))
@@ -50,7 +68,7 @@ class ForwardDecoder:
         past = self._cache.get_seq_length()
         mask = self._mask[:, : past + ids.shape[1]]
         positions = (mask.cumsum(-1) - 1).clamp_min(0)[:, past:]
-        with _writing(self._model), autocast(self._device, self._dtype):
+        with autocast(self._device, self._dtype):
             output = self._model(
                 input_ids=ids,
                 attention_mask=mask,
@@ -60,21 +78,3 @@ class ForwardDecoder:
                 logits_to_keep=1,
             )
         return output.logits[:, -1]
-
-
-@contextmanager
-def _writing(model: PreTrainedModel) -> Iterator[None]:
-    """Without dropout, and with attention that knows of pads; afterwards as it was."""
-    training = [module for module in model.modules() if module.training]
-    attention = model.config._attn_implementation
-    for module in training:
-        module.training = False
-    if attention == PACKED:
-        model.set_attn_implementation("sdpa")
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-        if attention == PACKED:
-            model.set_attn_implementation(attention)

@@ -10,6 +10,7 @@ A completion depends on its prompt, its noise and the weights, and not on what e
 import logging
 import os
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -50,9 +51,10 @@ class Completion:
 
 
 class Writer(Protocol):
-    """Reads prompts and gives the logits of what follows, token by token."""
+    """Reads prompts and gives the logits of what follows, token by token. All but `refresh` while `writing`."""
 
     def refresh(self) -> None: ...
+    def writing(self) -> AbstractContextManager[None]: ...
     def begin(self, prompts: Sequence[np.ndarray], more: int) -> torch.Tensor: ...
     def step(self, ids: torch.Tensor) -> torch.Tensor: ...
     def keep(self, rows: torch.Tensor) -> None: ...
@@ -131,7 +133,8 @@ class RolloutEngine:
         if self._graphs:
             written = self._graphs.write(prompts, sampling, noise)
         else:
-            written = self._write(prompts, sampling, noise, stop)
+            with self._writer.writing():
+                written = self._write(prompts, sampling, noise, stop)
         ids, logps = (tensor.cpu().numpy() for tensor in written)
         ending = np.isin(ids, self._ends.cpu().numpy())
         ended: Any = ending.any(axis=1)

@@ -231,6 +231,19 @@ def test_the_model_is_left_as_it_was(model: Any) -> None:
     assert [c.ids.tolist() for c in completions] == [c.ids.tolist() for c in unpacked]
 
 
+def test_a_model_is_switched_once_for_a_text_and_back_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts = make_model("neox"), make_prompts()
+    pack(model)
+    switched, switch = [], model.set_attn_implementation
+    monkeypatch.setattr(model, "set_attn_implementation", lambda name: switched.append(name) or switch(name))
+    make_engine(model).generate(prompts, Sampling(6), noise_for(prompts, 6))
+    assert switched == ["sdpa", "minimind_packed"]
+    with pytest.raises(IndexError):
+        make_engine(model).generate([np.array([100])], Sampling(6), noise_for(prompts[:1], 6))
+    assert model.config._attn_implementation == "minimind_packed"
+    assert all(module.training for module in model.modules())
+
+
 def test_what_the_model_has_learned_is_used() -> None:
     model, prompts = make_model("qwen3"), make_prompts()
     engine, noise = make_engine(model), noise_for(prompts, 6)
