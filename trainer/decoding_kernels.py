@@ -272,6 +272,7 @@ def sample(
     place = tl.load(clock + 1)
     if GREEDY:
         token = tl.min(tl.where(score == top, at, SPAN), 0)
+        token = tl.minimum(token, VOCABULARY - 1)  # no score is the highest where they are NaN
     else:
         target = (tl.load(noise + source * limit + place) * total).to(tl.float32)
         possible = weight > 0

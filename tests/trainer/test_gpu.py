@@ -214,6 +214,16 @@ def test_captured_rollouts_are_those_of_the_cpu(writer: Any, sampling: Sampling)
                 np.testing.assert_allclose(one.logps, two.logps, atol=1e-3)
 
 
+def test_weights_that_are_no_numbers_give_tokens_of_the_vocabulary(writer: Any) -> None:
+    with torch.no_grad():
+        for parameter in writer.parameters():
+            parameter.fill_(torch.nan)
+    prompts, noise = rollout_prompts(3), draws(0, 0, 0, 3, 9)
+    engine = RolloutEngine(writer.to(CUDA), [], 0, CUDA, "float32")
+    for sampling in (Sampling(9, 0), Sampling(9), Sampling(9, 0.8, 50, 0.9)):
+        assert max(completion.ids.max() for completion in engine.generate(prompts, sampling, noise)) < 1000
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_captured_rollouts_are_as_exact_as_training_in_half_precision(writer: Any, dtype: str) -> None:
     prompts, noise = rollout_prompts(20), draws(0, 0, 0, 20, 30)
