@@ -31,7 +31,7 @@ TAKEN_NAMES = frozenset(
 """Curves beside those of the single rewards, in training and on held-out prompts."""
 MOST_UNROLLED = 30_000
 """Characters of a pattern times its repeat counts. `regex` writes counted repeats out when it compiles, in some 400
-bytes for each character; from some hundred thousand on the process may die of it."""
+bytes for each character; from some millions on the process may die of it."""
 _SPACE = r"(?:\s|#[^\n]*\n)*"  # and comments, which (?x) allows inside of a count
 _COUNT = re.compile(rf"(?=\{{{_SPACE}((?:[0-9]{_SPACE})+))")
 Weight = Annotated[float, Field(ge=-1000, le=1000)]

@@ -46,7 +46,8 @@ def chats(folder: Path, count: int) -> Path:
 
 @pytest.mark.parametrize("name", TRAINING_TYPES)
 def test_every_training_type_has_a_format(tmp_path: Path, name: str) -> None:
-    assert settings(tmp_path, name).data_format == {"pretrain": "pretrain", "dpo": "dpo"}.get(name, "sft")
+    others = {"pretrain": "pretrain", "dpo": "dpo", "grpo": "rlaif", "spo": "rlaif", "ppo": "rlaif"}
+    assert settings(tmp_path, name).data_format == others.get(name, "sft")
 
 
 def test_pretraining_rows_are_those_of_minimind(minimind: Path, tmp_path: Path) -> None:
@@ -287,7 +288,7 @@ def test_another_length_needs_no_new_tokens(tmp_path: Path, tokenizer: ChatToken
 
 def test_all_samples_can_be_trained_on(tmp_path: Path, tokenizer: ChatTokenizer) -> None:
     for path in generate(tmp_path / "data", rows=100):
-        if path.stem in ("dpo", "rlaif"):
+        if path.stem.endswith(("dpo", "rlaif")):
             continue
         name = "pretrain" if path.stem == "pretrain" else "sft"
         rows = load(path, name, tokenizer)
@@ -309,7 +310,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_the_command_line_writes_samples_and_checks_them(tmp_path: Path) -> None:
     made = run("sample", str(tmp_path), "--rows", "20", "--seed", "3")
-    assert (made.returncode, made.stdout.count("KB")) == (0, 6)
+    assert (made.returncode, made.stdout.count("KB")) == (0, 8)
     checked = run("check", str(tmp_path / "dpo.jsonl"))
     assert (checked.returncode, checked.stdout) == (0, f"{tmp_path}/dpo.jsonl: format dpo, 2 good rows, 0 bad\n")
     wrong = run("check", str(tmp_path / "dpo.jsonl"), "--type", "sft")
