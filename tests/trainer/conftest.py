@@ -110,6 +110,16 @@ def run_until() -> Callable[[Any, int], None]:
 
 
 @pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.compile follows the code, and runs what it found without making C++ of it, which takes a
+    minute: what is made is tested with one loss."""
+    import torch
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+
+@pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
     return partial(small_config, tmp_path)
 

@@ -2,7 +2,6 @@
 without a change of the losses."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,7 @@ def test_however_a_step_is_cut_up_its_loss_stays(make: Make, series: Series, oth
         assert list(series("other", key).values()) == pytest.approx(list(series("whole", key).values()), rel=3e-4)
 
 
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.usefixtures("traced")
 def test_compiling_changes_no_loss(distil: Make, series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer.distillation, "CHUNK", 64 * 20)  # several chunks a batch
     small = {"max_steps": 3, "num_hidden_layers": 1, "teacher_layers": 1}

@@ -1,6 +1,5 @@
 """Adapters: MiniMind's own figures, PEFT's, and a base that stays as it is."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +122,7 @@ def test_other_ways_to_compute_change_no_loss(make_lora: Make, series: Series, w
     assert list(series("other").values()) == pytest.approx(list(series("plain").values()), rel=2e-4)
 
 
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.usefixtures("traced")
 def test_compiling_changes_no_loss(make_lora: Make, series: Series) -> None:
     make_lora("plain", max_steps=4).run()
     make_lora("compiled", max_steps=4, compile=True).run()

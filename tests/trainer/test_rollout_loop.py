@@ -175,6 +175,15 @@ def test_every_kind_of_model_learns_from_what_it_drew(
     assert any(not torch.equal(old, new) for old, new in zip(before, loop.model.parameters(), strict=True))
 
 
+@pytest.mark.usefixtures("traced")
+def test_compiling_changes_no_loss(make: Any, tmp_path: Path) -> None:
+    make("ppo", "plain", max_steps=2).run()
+    make("ppo", "compiled", max_steps=2, compile=True).run()
+    for key in ("train/loss", "train/kl", "train/grad_norm"):
+        plain, compiled = (points(tmp_path / name, key) for name in ("plain", "compiled"))
+        assert list(compiled.values()) == pytest.approx(list(plain.values()), rel=2e-3, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_step_whose_reward_fails_is_told_and_left_out(
     make: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

@@ -189,9 +189,9 @@ def test_a_wrong_file_at_the_end_of_a_folder_is_told_at_once(
     tokenizer: ChatTokenizer, files: dict[str, Path], home: Path
 ) -> None:
     calls: list[int] = []
-    with pytest.raises(DataError, match=r"dpo\.jsonl line 1: no text .*") as caught:
+    with pytest.raises(DataError, match=r"arithmetic_rlaif\.jsonl line 1: no text .*") as caught:
         open_cache(files["sft"].parent, "pretrain", tokenizer, home, lambda *call: calls.append(1))
-    assert "This looks like DPO data" in caught.value.hint and not calls
+    assert "This looks like RLAIF data" in caught.value.hint and not calls
 
 
 def test_a_template_that_refuses_a_row_names_its_line(files: dict[str, Path], home: Path) -> None:
