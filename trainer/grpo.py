@@ -3,7 +3,7 @@
 import numpy as np
 from transformers import PreTrainedModel
 
-from trainer.advantages import WHITEN_EPSILON, Spread, group_advantages
+from trainer.advantages import WHITEN_EPSILON, group_advantages
 from trainer.batches import Batch
 from trainer.experience import Answer
 from trainer.policy import Policy
@@ -34,11 +34,10 @@ class GRPOLoop(RolloutLoop):
         for same, advantages in zip((same for prompts in by_prompt for same in prompts), found, strict=True):
             for answer, advantage in zip(same, advantages, strict=True):
                 answer.advantage = float(advantage)
-        return [self.compared(a, {"advantage": [np.full(len(x), x.advantage) for x in a]}) for a in groups]
+        return self.advantage_batches(groups)
 
     def _whitened(self, advantages: list[np.ndarray]) -> list[np.ndarray]:
-        own = Spread.of(advantages)
-        spread = Spread(*self.ranks.totals([own.count, own.total, own.squares]))
+        spread = self.spread(advantages)
         return [(each - spread.mean) / (spread.std(unbiased=True) + WHITEN_EPSILON) for each in advantages]
 
 

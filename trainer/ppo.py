@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from trainer.advantages import WHITEN_EPSILON, Spread, generalised_advantages
+from trainer.advantages import WHITEN_EPSILON, generalised_advantages
 from trainer.attention import PACKED
 from trainer.batches import Batch
 from trainer.critic import ActorCritic, Critic, last_tokens
@@ -91,8 +91,7 @@ class PPOLoop(RolloutLoop):
 
     def _whiten(self, found: list[Judged]) -> None:
         """Bring the advantages of all tokens of the step to mean 0 and spread 1."""
-        own = Spread.of([columns["advantage"] for _, columns in found])
-        spread = Spread(*self.ranks.totals([own.count, own.total, own.squares]))
+        spread = self.spread([columns["advantage"] for _, columns in found])
         scale = (spread.std() ** 2 + WHITEN_EPSILON) ** 0.5
         for _, columns in found:
             columns["advantage"] = (columns["advantage"] - spread.mean) / scale

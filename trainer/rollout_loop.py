@@ -6,6 +6,7 @@ A step has three phases, whose shares of its time are recorded: rollout, scoring
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from trainer.advantages import Spread
 from trainer.batches import Batch
 from trainer.devices import finished_at
 from trainer.errors import RewardError
@@ -40,7 +42,7 @@ EVALUATED_AT_ONCE = 64
 """Held-out prompts."""
 
 
-class RolloutLoop(Loop):
+class RolloutLoop(Loop, ABC):
     """What GRPO, SPO and PPO share. A subclass says how answers become updates."""
 
     eval_metric, train_metric = Metric.EVAL_REWARD, Metric.REWARD
@@ -98,9 +100,9 @@ class RolloutLoop(Loop):
         """Whether any process was asked to stop. Called by all of them."""
         return bool(self.ranks.totals([self.session.stop_requested])[0])
 
+    @abstractmethod
     def prepare(self, groups: list[list[Answer]]) -> list[Any]:
         """What to learn from, made of the answers of each batch; their advantages are set."""
-        raise NotImplementedError
 
     def improve(self, prepared: list[Any]) -> StepResult:
         """Update the model."""
@@ -166,6 +168,15 @@ class RolloutLoop(Loop):
         if self.reference is not None:
             batch.extras["reference"] = self.scores(self.reference, batch)
         return batch
+
+    def advantage_batches(self, groups: list[list[Answer]]) -> list[Batch]:
+        """A batch of the answers of each group; all tokens of an answer have its advantage."""
+        return [self.compared(a, {"advantage": [np.full(len(x), x.advantage) for x in a]}) for a in groups]
+
+    def spread(self, values: Sequence[np.ndarray]) -> Spread:
+        """How the numbers of all processes are spread."""
+        own = Spread.of(values)
+        return Spread(*self.ranks.totals([own.count, own.total, own.squares]))
 
     def scores(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Log-probabilities that a model gives to the tokens of answers, [tokens], on the CPU."""

@@ -33,7 +33,7 @@ class SPOLoop(RolloutLoop):
             for answer, advantage in zip(answers, self.tracker.advantages(rewards), strict=True):
                 answer.advantage = float(advantage)
             self._track(answers, rewards)
-        return [self.compared(a, {"advantage": [np.full(len(x), x.advantage) for x in a]}) for a in groups]
+        return self.advantage_batches(groups)
 
     def _track(self, answers: list[Answer], rewards: np.ndarray) -> None:
         logps = [answer.completion.logps for answer in answers]

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -174,15 +175,16 @@ def small_loop(
     return (loop_class or Loop)(*parts)
 
 
-@pytest.fixture
-def make_loop(tmp_path: Path, rows: ListRows) -> Iterator[Callable[..., Any]]:
+@contextmanager
+def one_at_a_time(make_one: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Makes loops, of which each begins when the one before has ended; signals are handled as before in the end."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     loops: list[Any] = []
 
-    def make(name: str = "task", data: ListRows | None = None, held_out: ListRows | None = None, **values: Any) -> Any:
+    def make(*args: Any, **values: Any) -> Any:
         for earlier in loops:  # as if its process had ended
             earlier.session.__exit__(None, None, None)
-        loops.append(small_loop(tmp_path, name, data or rows, held_out, **values))
+        loops.append(make_one(*args, **values))
         return loops[-1]
 
     yield make
@@ -190,6 +192,15 @@ def make_loop(tmp_path: Path, rows: ListRows) -> Iterator[Callable[..., Any]]:
         loop.session.__exit__(None, None, None)
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def make_loop(tmp_path: Path, rows: ListRows) -> Iterator[Callable[..., Any]]:
+    def one(name: str = "task", data: ListRows | None = None, held_out: ListRows | None = None, **values: Any) -> Any:
+        return small_loop(tmp_path, name, data or rows, held_out, **values)
+
+    with one_at_a_time(one) as make:
+        yield make
 
 
 @pytest.fixture
@@ -458,18 +469,6 @@ def make_prompts(tmp_path: Path) -> Callable[[], Path]:
 
 @pytest.fixture
 def make_rollouts(tmp_path: Path, make_prompts: Callable[[], Path]) -> Iterator[Callable[..., Any]]:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    loops: list[Any] = []
     make_prompts()
-
-    def make(kind: str, name: str = "task", **values: Any) -> Any:
-        for earlier in loops:  # as if its process had ended
-            earlier.session.__exit__(None, None, None)
-        loops.append(rollout_loop(tmp_path, kind, name, **values))
-        return loops[-1]
-
-    yield make
-    for loop in loops:
-        loop.session.__exit__(None, None, None)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with one_at_a_time(partial(rollout_loop, tmp_path)) as make:
+        yield make
