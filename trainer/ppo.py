@@ -147,7 +147,8 @@ class PPOLoop(RolloutLoop):
         nothing = torch.zeros((), device=self.device)
         if not results:
             parts = dict.fromkeys(last.parts, nothing) if last else {}
-            return StepResult(self.step + 1, nothing, nothing, max(count, 1), tokens, parts | {Metric.UPDATES: nothing})
+            parts[Metric.UPDATES] = torch.zeros(())  # on the CPU, as in steps with updates: a window stacks them
+            return StepResult(self.step + 1, nothing, nothing, max(count, 1), tokens, parts)
         whole = sum(r.count for r in results)
 
         def mean(values: list[torch.Tensor]) -> torch.Tensor:
