@@ -38,6 +38,7 @@ LIGHT = {
     "hub_files",
     "rope",
     "problems",
+    "shared_config",
 }
 NEVER = {
     "trainer": {"minimind_platform", "dash_app", "dash", "plotly", "optuna", "sqlalchemy"},

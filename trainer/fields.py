@@ -81,16 +81,17 @@ def params_of(config: TrainConfig) -> dict[str, str]:
 
 
 def _reward_kind(kind: str, cls: type[Reward]) -> RewardKind:
-    fields = [_described(name, info, Setting("rewards")) for name, info in cls.model_fields.items() if name != "kind"]
+    fields = [described(name, info, Setting("rewards")) for name, info in cls.model_fields.items() if name != "kind"]
     return RewardKind(kind, cls.title, " ".join((cls.__doc__ or "").split()), cls.needs_gt, fields)
 
 
 def _field(cls: type[TrainConfig], name: str, info: FieldInfo) -> ConfigField:
     setting = next(m for m in info.metadata if isinstance(m, Setting))
-    return _described(name, info, setting, tuple(alias for alias, meant in cls.aliases.items() if meant == name))
+    return described(name, info, setting, tuple(alias for alias, meant in cls.aliases.items() if meant == name))
 
 
-def _described(name: str, info: FieldInfo, setting: Setting, aliases: tuple[str, ...] = ()) -> ConfigField:
+def described(name: str, info: FieldInfo, setting: Setting, aliases: tuple[str, ...] = ()) -> ConfigField:
+    """A field of a pydantic model as a person meets it, its docstring as the help."""
     limits = {key: getattr(m, key) for m in info.metadata for key in ("ge", "gt", "le", "lt") if hasattr(m, key)}
     choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
     default = None if info.is_required() else info.default

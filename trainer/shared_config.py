@@ -28,6 +28,8 @@ class Search:
     low: float
     high: float
     log: bool = False
+    step: float = 0
+    """Distance of the values from low on; 0 for any value."""
 
 
 Path = Annotated[str, Field(max_length=4096)]
@@ -71,7 +73,7 @@ class TrainConfig(BaseModel):
     Platform."""
     architecture: Annotated[Literal["v3", "v2"], Setting("model")] = "v3"
     """MiniMind generation: v3 (minimind-3, the same as Qwen3) or v2 (minimind2, the same as Llama)."""
-    hidden_size: Annotated[int, Field(ge=8, le=8192), Setting("model"), Search(128, 1024)] = 768
+    hidden_size: Annotated[int, Field(ge=8, le=8192), Setting("model"), Search(128, 1024, step=64)] = 768
     """Width of the model; a multiple of num_attention_heads with an even head size."""
     num_hidden_layers: Annotated[int, Field(ge=1, le=128), Setting("model"), Search(2, 16)] = 8
     """Number of transformer layers."""

@@ -1,0 +1,12 @@
+"""Sweeps: many trainings with settings that a sampler chooses, each of them an ordinary task of the queue.
+
+views    what a sweep and its trials look like from outside
+space    which settings are searched, and where
+spec     everything that a person decides about a sweep
+study    the Optuna study behind a sweep
+store    sweeps as rows of the queue's database
+service  what a person can do with sweeps
+loop     the scheduler's part: asks for trials, queues them, prunes, tells how they ended
+mirror   the parent run in MLflow
+handle   a sweep in Python: wait, look, take the best model
+"""
