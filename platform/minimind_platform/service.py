@@ -26,6 +26,7 @@ from minimind_platform.errors import (
     Problem,
     SettingsError,
 )
+from minimind_platform.follow import Following
 from minimind_platform.home import as_running
 from minimind_platform.jobs import Jobs
 from minimind_platform.logs import read_log
@@ -64,7 +65,7 @@ MEASURED_TASKS = 30
 """Newest tasks that are looked through for a speed to expect."""
 
 
-class Platform:
+class Platform(Following):
     """Everything that a person can do. Times are seconds since 1970; errors are those of `errors.py`."""
 
     def __init__(self, settings: Settings | None = None) -> None:

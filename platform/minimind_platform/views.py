@@ -68,6 +68,16 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Point:
+    """What a training recorded at one step: a part of its metrics, as others are measured less often."""
+
+    step: int
+    time: float
+    values: dict[str, float]
+    """By metric; NaN where a value was not a number."""
+
+
+@dataclass(frozen=True)
 class LogChunk:
     """A part of a task's log: whole lines, colours removed."""
 
