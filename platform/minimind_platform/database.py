@@ -98,7 +98,7 @@ def _migrate(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with _alone(engine):
+    with alone(engine):
         if _is_current(engine):  # another process was faster
             return
         with transaction(engine, write=True) as connection:
@@ -107,8 +107,8 @@ def _migrate(engine: Engine) -> None:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
-    """Keep other processes from migrating at the same time."""
+def alone(engine: Engine) -> Iterator[None]:
+    """Keep other processes from creating or migrating tables at the same time. An SQLite file gets WAL mode."""
     if engine.dialect.name != "sqlite":
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": MIGRATION_LOCK})

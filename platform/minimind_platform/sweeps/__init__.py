@@ -3,7 +3,8 @@
 views    what a sweep and its trials look like from outside
 space    which settings are searched, and where
 spec     everything that a person decides about a sweep
-study    the Optuna study behind a sweep
+points   one trial by hand, all of a grid
+study    the Optuna study behind a sweep; its trials, where they are kept, samplers and pruners in files beside it
 store    sweeps as rows of the queue's database
 service  what a person can do with sweeps
 loop     the scheduler's part: asks for trials, queues them, prunes, tells how they ended

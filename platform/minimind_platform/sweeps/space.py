@@ -8,7 +8,7 @@ What does not fit is told as `Problem`s with the field `search.<setting>`.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from minimind_platform.errors import Problem, SettingsError
@@ -52,6 +52,29 @@ class Param:
         return int((self.high - self.low) / (self.step or 1) + 1e-9) + 1
 
     @property
+    def values(self) -> tuple[Any, ...]:
+        """All of its values, lowest first. Asked only where `count` is a number."""
+        if self.kind == "choice":
+            return self.choices
+        step = self.step or 1
+        # Rounded, because 0.1 + 2 · 0.1 is not 0.3
+        return tuple(_number(self.kind, round(self.low + step * i, 12)) for i in range(self.count or 0))
+
+    @property
+    def top(self) -> float:
+        """The largest value: the high end, or what steps reach of it."""
+        if not self.step:
+            return self.high
+        return round(self.low + self.step * math.floor((self.high - self.low) / self.step + 1e-9), 12)
+
+    def contains(self, value: Any) -> bool:
+        """Whether it is one of the values."""
+        if self.kind == "choice":
+            return value in self.choices
+        steps = (value - self.low) / self.step if self.step else 0
+        return self.low <= value <= self.high and abs(steps - round(steps)) < 1e-8
+
+    @property
     def text(self) -> str:
         """In short, such as `1e-05 – 0.005, log`."""
         if self.kind == "choice":
@@ -74,6 +97,10 @@ class Param:
         shown |= {"log": True} if self.log else {}
         shown |= {"step": self.step} if self.step else {}
         return shown | ({"when": {name: list(values) for name, values in self.when.items()}} if self.when else {})
+
+
+def _number(kind: Kind, value: float) -> float:
+    return int(value) if kind == "int" else float(value)
 
 
 def searchable(type_name: str) -> list[ConfigField]:
@@ -121,6 +148,19 @@ def read_space(type_name: str, search: Sequence[str] | Mapping[str, Any]) -> lis
     if problems:
         raise SettingsError(problems)
     return _ordered(params)
+
+
+def read_value(type_name: str, name: str, given: Any) -> Any:
+    """One value of a setting, from what a form or a command line gives.
+
+    Raises:
+        SettingsError: it is none; the problem names the setting.
+    """
+    config_field = next(f for f in config_fields(config_class(type_name)) if f.name == name)
+    try:
+        return _value(config_field, given)
+    except _WrongError as wrong:
+        raise SettingsError([replace(wrong.problem, field=name)]) from None
 
 
 class _WrongError(Exception):

@@ -14,7 +14,7 @@ from minimind_platform.errors import Problem, SettingsError
 from minimind_platform.sweeps.space import Param, read_space
 from trainer.configs import config_class, own_names
 from trainer.errors import FieldError
-from trainer.fields import ConfigField, described
+from trainer.fields import ConfigField, config_fields, described
 from trainer.names import HIGHER_IS_BETTER, Metric
 from trainer.shared_config import Setting
 
@@ -100,6 +100,12 @@ class SweepSpec(Options):
     def search(self) -> dict[str, Any]:
         """The search space as `read_space` takes it."""
         return {param.name: param.as_dict() for param in self.params}
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """Settings without those that a trial chooses: conditions ask them too."""
+        defaults = {f.name: f.default for f in config_fields(config_class(self.type))}
+        return defaults | FOR_TRIALS | self.values
 
     @property
     def combinations(self) -> int | None:
