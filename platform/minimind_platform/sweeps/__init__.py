@@ -3,6 +3,7 @@
 views    what a sweep and its trials look like from outside
 space    which settings are searched, and where
 spec     everything that a person decides about a sweep
+space_checks  whether trainings accept all of a search space
 points   one trial by hand, all of a grid
 study    the Optuna study behind a sweep; its trials, where they are kept, samplers and pruners in files beside it
 store    sweeps as rows of the queue's database

@@ -1,6 +1,6 @@
 """Which settings a sweep searches, and where: read from what people write, proposed from the fields of the configs.
 
-    params = read_space("sft", {"learning_rate": [1e-5, 1e-3], "batch_size": {"choices": [8, 16]}})
+    params = read_space("sft", {"learning_rate": (1e-5, 1e-3), "batch_size": [8, 16]})
     params = read_space("sft", ["learning_rate", "warmup_steps"])          # the ranges that the fields propose
 
 What does not fit is told as `Problem`s with the field `search.<setting>`.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from minimind_platform.errors import Problem, SettingsError
-from trainer.configs import config_class
+from trainer.configs import config_class, own_names
 from trainer.fields import ConfigField, config_fields
 
 Kind = Literal["float", "int", "choice"]
@@ -20,6 +20,8 @@ SEARCHABLE = ("int", "float", "bool", "choice", "weight", "dataset")
 """Kinds of fields whose values can be searched; the last two among given choices only."""
 KEYS = ("low", "high", "log", "step", "choices", "when")
 MAX_CHOICES = 100
+PROPOSED_WHEN = {"use_moe": {"architecture": ("v3",)}}
+"""Conditions of proposals, so that all of them together make settings that a training accepts."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,12 @@ class Param:
     name: str
     """The setting."""
     kind: Kind
-    low: float = 0
-    high: float = 0
+    low: int | float = 0
+    high: int | float = 0
     """Both ends belong to the range."""
     log: bool = False
     """Whether factors count rather than differences."""
-    step: float = 0
+    step: int | float = 0
     """Distance of the values from low on; 0 for any value."""
     choices: tuple[Any, ...] = ()
     when: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -110,13 +112,12 @@ def searchable(type_name: str) -> list[ConfigField]:
 
 def proposal(config_field: ConfigField) -> Param | None:
     """The range that a field proposes, or None if a person must say it."""
+    name, when = config_field.name, PROPOSED_WHEN.get(config_field.name, {})
     if found := config_field.search:
         kind: Kind = "int" if config_field.kind == "int" else "float"
-        return Param(config_field.name, kind, found.low, found.high, found.log, found.step)
-    if config_field.kind == "bool":
-        return Param(config_field.name, "choice", choices=(False, True))
-    if config_field.kind == "choice":
-        return Param(config_field.name, "choice", choices=config_field.choices)
+        return Param(name, kind, found.low, found.high, found.log, found.step, when=when)
+    if config_field.kind in ("bool", "choice"):
+        return Param(name, "choice", choices=config_field.choices or (False, True), when=when)
     return None
 
 
@@ -125,20 +126,22 @@ def read_space(type_name: str, search: Sequence[str] | Mapping[str, Any]) -> lis
 
     Args:
         type_name: the training type.
-        search: names of settings, whose proposed ranges are taken; or by name None for that range, a list of choices, a
-            pair (low, high), or a dict with `low`, `high`, `log`, `step`, or `choices`, and `when`: by the name of
-            another setting the values with which this one is searched.
+        search: a name or names of settings, whose proposed ranges are taken; or by name None for that range, a list of
+            choices, a pair (low, high), or a dict with `low`, `high`, `log`, `step`, or `choices`, and `when`: by the
+            name of another setting the values with which this one is searched.
 
     Raises:
         SettingsError: with everything that is wrong.
     """
-    fields = {f.name: f for f in config_fields(config_class(type_name))}
-    wanted = dict(search) if isinstance(search, Mapping) else dict.fromkeys(search)
+    cls = config_class(type_name)
+    fields = {f.name: f for f in config_fields(cls)}
+    names = [search] if isinstance(search, str) else search
+    wanted = own_names(cls, dict(names) if isinstance(names, Mapping) else dict.fromkeys(names))
     problems: list[Problem] = []
     params = []
     for name, given in wanted.items():
         try:
-            params.append(_param(type_name, fields, str(name), given))
+            params.append(_param(cls.type, fields, str(name), given))
         except _WrongError as wrong:
             problems.append(wrong.problem)
     for param in params:
@@ -180,7 +183,11 @@ def _param(type_name: str, fields: Mapping[str, ConfigField], name: str, given: 
             raise _WrongError(name, "no_proposal", f"There is no usual range of {name}; say where to search.")
         return found
     parts = _parts(name, config_field, given)
-    when = {str(key): tuple(_list(values)) for key, values in (parts.get("when") or {}).items()}
+    conditions = parts.get("when") or {}
+    if not isinstance(conditions, Mapping):
+        text = f"Say by another setting with which of its values {name} is searched, got {conditions!r}."
+        raise _WrongError(name, "bad_condition", text, value=str(conditions))
+    when = {str(key): tuple(_list(values)) for key, values in conditions.items()}
     if "choices" in parts:
         return Param(name, "choice", choices=_choices(config_field, parts["choices"]), when=when)
     return _range(config_field, parts, when)
@@ -205,7 +212,7 @@ def _parts(name: str, config_field: ConfigField, given: Any) -> dict[str, Any]:
         return {
             "low": given[0],
             "high": given[1],
-            "log": bool(usual and usual.log and given[0] and float(given[0]) > 0),
+            "log": bool(usual and usual.log) and _value(config_field, given[0]) > 0,
         }
     return {"choices": _list(given)}
 

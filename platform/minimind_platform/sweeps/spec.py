@@ -188,11 +188,11 @@ def read_spec(
     return spec
 
 
-def read_objectives(type_name: str, given: Sequence[Any]) -> list[dict[str, Any]]:
+def read_objectives(type_name: str, given: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
     """Objectives, complete: what is left out is what people usually mean by that metric."""
     usual = Metric.EVAL_REWARD if type_name in REWARDED else Metric.EVAL_LOSS
     whole = []
-    for one in [given] if isinstance(given, str | Mapping) else given or [usual]:
+    for one in [given] if isinstance(given, str | Mapping) and given else given or [usual]:
         parts = (
             one.model_dump() if isinstance(one, Objective) else {"metric": one} if isinstance(one, str) else dict(one)
         )
@@ -231,7 +231,10 @@ def extended(spec: SweepSpec, **options: Any) -> SweepSpec:
 
 def _problems(error: ValidationError) -> list[Problem]:
     problems = []
+    places = [item["loc"] for item in error.errors()]
     for item in error.errors():
+        if any(len(place) > len(item["loc"]) and place[: len(item["loc"])] == item["loc"] != () for place in places):
+            continue  # a list that is too short only because what is in it is wrong
         context = item.get("ctx", {})
         if isinstance(cause := context.get("error"), FieldError):
             problems.append(cause.problem)
