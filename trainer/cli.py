@@ -5,6 +5,7 @@ python -m trainer sft --config out/<run_id>/config.json
 """
 
 import argparse
+import gc
 import importlib
 import json
 import logging
@@ -125,6 +126,8 @@ def run(config: TrainConfig, task_dir: Path, run_id: str, home: Path, tracked: b
 def _attempt(config: TrainConfig, session: Session) -> tuple[int, RunStatus]:
     try:
         recipe = importlib.import_module(f"trainer.recipes.{config.type}")  # torch is loaded here, not for --help
+        gc.freeze()  # what was imported stays for good
+        gc.enable()
         if session.ranks.count > 1:
             from trainer.devices import pick_device
 

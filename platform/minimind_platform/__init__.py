@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from minimind_platform.samples import SampleQuery
     from minimind_platform.service import Platform
     from minimind_platform.settings import Settings
+    from minimind_platform.sweeps.space import Param
+    from minimind_platform.sweeps.spec import Objective, SweepSpec
+    from minimind_platform.sweeps.views import Sweep, SweepCheck, SweepPage, SweepState, Trial, TrialState
     from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
     from minimind_platform.views import (
         Check,
@@ -51,6 +54,9 @@ _HOMES = {
     "minimind_platform.samples": ("SampleQuery",),
     "minimind_platform.service": ("Platform",),
     "minimind_platform.settings": ("Settings",),
+    "minimind_platform.sweeps.space": ("Param",),
+    "minimind_platform.sweeps.spec": ("Objective", "SweepSpec"),
+    "minimind_platform.sweeps.views": ("Sweep", "SweepCheck", "SweepPage", "SweepState", "Trial", "TrialState"),
     "minimind_platform.tasks": ("ACTIVE", "ENDED", "Progress", "State", "Task", "TaskEvent", "TaskPage"),
     "minimind_platform.views": (
         "Check",
@@ -103,6 +109,8 @@ __all__ = [
     "Metric",
     "ModelVersion",
     "NotFoundError",
+    "Objective",
+    "Param",
     "PathError",
     "Platform",
     "PlatformError",
@@ -120,12 +128,19 @@ __all__ = [
     "SettingsError",
     "Start",
     "State",
+    "Sweep",
+    "SweepCheck",
+    "SweepPage",
+    "SweepSpec",
+    "SweepState",
     "Task",
     "TaskEvent",
     "TaskPage",
     "TrackingUnavailableError",
     "TrainerError",
     "TrainingType",
+    "Trial",
+    "TrialState",
     "WeightFile",
     "matching_preset",
     "reward_metric",

@@ -59,6 +59,7 @@ class MlflowMirror:
         if task.ended:
             replay(task, self._settings)
         tags = {Tag.STATE: task.state.value, Tag.ATTEMPT: str(task.attempt)}
+        tags |= {Tag.TRIAL_STATE: task.trial_state} if task.trial_state else {}
         self._tracking.post("runs/log-batch", run_id=task.id, tags=[{"key": k, "value": v} for k, v in tags.items()])
         end = {"end_time": int(task.ended_at * 1000)} if task.ended and task.ended_at else {}
         self._tracking.post("runs/update", run_id=task.id, status=RUN_STATUS[task.state].value, **end)
@@ -67,11 +68,26 @@ class MlflowMirror:
 class Reconciler(threading.Thread):
     """Tells the mirror about every move, sooner or later."""
 
-    def __init__(self, store: Store, mirror: Mirror, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        mirror: Mirror,
+        clock: Callable[[], float] = time.monotonic,
+        sweeps: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            store: the queue.
+            mirror: is told of tasks.
+            clock: in seconds.
+            sweeps: tells of sweeps what is not told yet.
+        """
         super().__init__(name="reconciler", daemon=True)
         self._store = store
         self._mirror = mirror
         self._clock = clock
+        self._sweeps = sweeps
         self._wake = threading.Event()
         self._pause = 0.0
         self._not_before: dict[str, tuple[float, float]] = {}  # task: when to try again, and the pause until then
@@ -107,9 +123,16 @@ class Reconciler(threading.Thread):
                 continue
             self._store.set_mirrored(task)
             self._not_before.pop(task.id, None)
-            if self._pause:
-                log.info("The tracking server is back.")
-                self._pause = 0.0
+            self._server_is_back()
+        try:
+            self._sweeps()
+        except TrackingUnavailableError as error:
+            self._server_is_away(error)
+
+    def _server_is_back(self) -> None:
+        if self._pause:
+            log.info("The tracking server is back.")
+            self._pause = 0.0
 
     def _server_is_away(self, error: Exception) -> None:
         if not self._pause:

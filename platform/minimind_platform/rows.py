@@ -27,6 +27,8 @@ class NewTask:
     config: dict[str, Any]
     priority: int = 0
     parent_id: str = ""
+    sweep_id: str = ""
+    trial: int = -1
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def new_row(new: NewTask) -> dict[str, Any]:
         "hint": "",
         "mirrored_version": -1,
         "version": 0,
+        "sweep_id": new.sweep_id,
+        "trial": new.trial,
     }
 
 
@@ -114,6 +118,9 @@ def to_task(row: Row[Any]) -> Task:
         unsynced=state in ENDED and row.mirrored_version < row.version,
         deleted_at=row.deleted_at,
         version=row.version,
+        sweep_id=row.sweep_id,
+        trial=row.trial,
+        trial_state=row.trial_state,
     )
 
 

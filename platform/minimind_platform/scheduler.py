@@ -20,8 +20,12 @@ from minimind_platform.errors import PlatformError
 from minimind_platform.executors import Executor
 from minimind_platform.local_executor import LocalExecutor
 from minimind_platform.reconciler import Mirror, MlflowMirror, Reconciler
+from minimind_platform.service import Platform
 from minimind_platform.settings import Settings
 from minimind_platform.store import Store
+from minimind_platform.sweeps.loop import SweepLoop
+from minimind_platform.sweeps.mirror import SweepMirror
+from minimind_platform.tracking_client import TrackingClient
 
 log = logging.getLogger(__name__)
 
@@ -37,22 +41,34 @@ def main() -> None:
     try:
         settings = Settings.load()
         with only_one(settings.mlruns_dir):
-            run_forever(settings, LocalExecutor(settings), MlflowMirror(settings))
+            run_forever(settings, LocalExecutor(settings), MlflowMirror(settings), with_sweeps=True)
     except PlatformError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
 
 
-def run_forever(settings: Settings, executor: Executor, mirror: Mirror, pause_seconds: float = 15.0) -> None:
+def run_forever(
+    settings: Settings, executor: Executor, mirror: Mirror, pause_seconds: float = 15.0, *, with_sweeps: bool = False
+) -> None:
     """Schedule until SIGTERM or SIGINT. Trainings that run are left alone."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     executor.check()
     store = Store(settings.database)
-    reconciler = Reconciler(store, mirror)
-    dispatcher = Dispatcher(settings, store, executor, pause_seconds=pause_seconds, moved=reconciler.poke)
+    sweeps = SweepLoop(Platform(settings), store) if with_sweeps else None
+    tell = SweepMirror(store, TrackingClient(settings.tracking)).round if with_sweeps else _nothing
+    reconciler = Reconciler(store, mirror, sweeps=tell)
+
+    def moved() -> None:
+        reconciler.poke()
+        if sweeps:
+            sweeps.poke()
+
+    dispatcher = Dispatcher(settings, store, executor, pause_seconds=pause_seconds, moved=moved)
     reconciler.start()
+    if sweeps:
+        sweeps.start()
     _beat(settings)
     last_beat = time.monotonic()
     log.info("The scheduler is ready: %s.", ", ".join(slot for kind in executor.slots().values() for slot in kind))
@@ -60,8 +76,13 @@ def run_forever(settings: Settings, executor: Executor, mirror: Mirror, pause_se
         if time.monotonic() - last_beat >= BEAT_SECONDS:
             _beat(settings)
             last_beat = time.monotonic()
-        _rest(_tick(dispatcher), ended, store)
+        if _rest(_tick(dispatcher), ended, store) and sweeps:
+            sweeps.poke()
     log.info("The scheduler ends; trainings go on without it.")
+
+
+def _nothing() -> None:
+    return
 
 
 def _beat(settings: Settings) -> None:
@@ -81,12 +102,13 @@ def _tick(dispatcher: Dispatcher) -> float:
     return ERROR_PAUSE_SECONDS
 
 
-def _rest(seconds: float, ended: threading.Event, store: Store) -> None:
-    """Wait for the next round: less when somebody has submitted or stopped a task."""
+def _rest(seconds: float, ended: threading.Event, store: Store) -> bool:
+    """Wait for the next round: less when somebody has submitted or stopped something, which is the answer."""
     until = time.monotonic() + seconds
     while not ended.wait(GLANCE_SECONDS) and time.monotonic() < until:
         if seconds < ERROR_PAUSE_SECONDS and store.changed():
-            return
+            return True
+    return False
 
 
 @contextmanager

@@ -8,14 +8,15 @@ MLflow is the record of what was trained; here is only what scheduling needs. A 
 
 from collections.abc import Mapping
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, text
 
 from minimind_platform.tasks import State
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """All versions of the database that this program knows, oldest first."""
 
 metadata = MetaData()
+_KEPT = "deleted_at IS NULL"  # a deleted sweep leaves its name to others
 
 task = Table(
     "task",
@@ -51,9 +52,13 @@ task = Table(
     Column("mirrored_version", Integer, nullable=False),  # the version that MLflow was told last; -1: none
     Column("deleted_at", Float),
     Column("version", Integer, nullable=False),
+    Column("sweep_id", String(64), nullable=False, server_default=""),
+    Column("trial", Integer, nullable=False, server_default="-1"),  # its number in the sweep
+    Column("trial_state", String(16), nullable=False, server_default=""),  # "" until the sweep knows how it ended
     UniqueConstraint("key", name="task_key"),
     Index("task_state", "state"),
     Index("task_created_at", "created_at"),
+    Index("task_sweep_id", "sweep_id"),
 )
 
 task_event = Table(
@@ -76,6 +81,30 @@ lease = Table(
     Column("task_id", String(64), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("taken_at", Float, nullable=False),
+)
+
+sweep = Table(
+    "sweep",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("key", String(200)),
+    Column("name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("search", Text, nullable=False),  # name, id and type, casefolded
+    Column("experiment_id", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("summary", Text, nullable=False),  # trials by state, the best, time on devices: what lists show
+    Column("created_at", Float, nullable=False),
+    Column("running_since", Float),  # NULL unless it is running
+    Column("ran_seconds", Float, nullable=False),  # before that
+    Column("ended_at", Float),
+    Column("deleted_at", Float),
+    Column("mirrored_version", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("key", name="sweep_key"),
+    Index("sweep_name", "name", unique=True, sqlite_where=text(_KEPT), postgresql_where=text(_KEPT)),
+    Index("sweep_created_at", "created_at"),
 )
 
 

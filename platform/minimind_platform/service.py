@@ -16,47 +16,24 @@ from typing import Any
 
 from minimind_platform import runs
 from minimind_platform.checks import Checks
-from minimind_platform.data_jobs import DataJobs
-from minimind_platform.datasets import DataFiles
-from minimind_platform.devices import gpus
-from minimind_platform.errors import (
-    ConflictError,
-    NotFoundError,
-    PlatformError,
-    Problem,
-    SettingsError,
-)
+from minimind_platform.errors import ConflictError, NotFoundError, PlatformError, Problem, SettingsError
 from minimind_platform.follow import Following
 from minimind_platform.home import as_running
-from minimind_platform.jobs import Jobs
+from minimind_platform.library import Library
 from minimind_platform.logs import read_log
-from minimind_platform.models import Models
-from minimind_platform.paths import Paths
+from minimind_platform.moves import resumed, stopped
 from minimind_platform.preflight import estimate
 from minimind_platform.samples import SampleQuery, read_samples
 from minimind_platform.settings import Settings
-from minimind_platform.submits import Submits, label_problems
-from minimind_platform.tasks import ACTIVE, ENDED, State, Task, TaskEvent, TaskPage
+from minimind_platform.submits import Submits, TrialPlace, label_problems
+from minimind_platform.sweeps.service import Sweeps
+from minimind_platform.sweeps.views import Sweep
+from minimind_platform.tasks import ACTIVE, State, Task, TaskEvent, TaskPage
 from minimind_platform.tracking_client import TrackingClient
-from minimind_platform.views import (
-    Check,
-    Dataset,
-    HubEntry,
-    Job,
-    LogChunk,
-    ModelVersion,
-    SamplePage,
-    Series,
-    TrainingType,
-    WeightFile,
-)
-from minimind_platform.weights import Weights
+from minimind_platform.views import Check, LogChunk, ModelVersion, SamplePage, Series
 from trainer.advice import advice
-from trainer.configs import TRAINING_TYPES
-from trainer.fields import RewardKind, config_fields, reward_kinds
+from trainer.configs import TrainConfig
 from trainer.names import TaskFile
-from trainer.presets import PRESETS, Preset
-from trainer.starts import starts_of
 
 SHORTEST_ID = 4
 HEARTBEAT_SECONDS = 15
@@ -65,7 +42,7 @@ MEASURED_TASKS = 30
 """Newest tasks that are looked through for a speed to expect."""
 
 
-class Platform(Following):
+class Platform(Library, Following):
     """Everything that a person can do. Times are seconds since 1970; errors are those of `errors.py`."""
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -73,16 +50,13 @@ class Platform(Following):
 
         self.settings = settings or as_running(Settings.load())
         self._store = Store(self.settings.database)
-        self._paths = Paths(self.settings)
         self._tracking = TrackingClient(self.settings.tracking)
-        self._models = Models(self._tracking, self.settings)
+        super().__init__(self.settings, self._tracking)
         self._runs = runs.Runs(self._tracking)
-        self._weights = Weights(self.settings, self._paths, self._models)
-        self._data = DataFiles(self._paths)
         self._checks = Checks(self._paths, self._weights, self._data, self.settings.out_dir)
         self._submits = Submits(self.settings, self._store, self._tracking)
-        self._jobs = Jobs(self.settings)
-        self._data_jobs = DataJobs(self.settings, self._paths, self._jobs)
+        self.sweeps = Sweeps(self, self._store, self._submits, self._tracking)
+        """Everything about sweeps."""
 
     # tasks
 
@@ -128,14 +102,40 @@ class Platform(Following):
         """
         if task := self._submits.known(key):
             return task
+        config = self.ready(type, values, label_problems(name, priority, key))
+        return self._submits.make(config, name=name.strip(), priority=priority, key=key, parent_id=parent_id)
+
+    def ready(self, type: str, values: dict[str, Any], problems: Sequence[Problem] = ()) -> TrainConfig:  # noqa: A002
+        """Complete settings that can be trained now, with the weights that they start from kept until they are.
+
+        Raises:
+            SettingsError: with all problems, these given ones too.
+            TrackingUnavailableError: they start from a registered model, and the tracking server does not answer.
+        """
         checked = self._checks.run(type, values)
-        problems = checked.problems + label_problems(name, priority, key)
+        problems = [*checked.problems, *problems]
         if problems or checked.config is None:
             raise SettingsError(problems)
         if checked.unavailable:
             raise checked.unavailable
         self._checks.keep(checked)
-        return self._submits.make(checked.config, name=name.strip(), priority=priority, key=key, parent_id=parent_id)
+        return checked.config
+
+    def submit_trial(self, sweep: Sweep, number: int, settings: dict[str, Any]) -> Task:
+        """Queue a trial of a sweep, once however often it is asked for; errors as in `submit`.
+
+        Args:
+            sweep: that it belongs to.
+            number: of the trial.
+            settings: those that the sweep has chosen, beside those that are the same in all of its trials.
+        """
+        key = f"sweep:{sweep.id}:{number}"
+        if task := self._submits.known(key):
+            return task
+        config = self.ready(sweep.type, sweep.spec.values | settings)
+        name, place = f"{sweep.name} #{number}", TrialPlace(sweep.id, number)
+        priority = sweep.spec.priority
+        return self._submits.make(config, name=name, priority=priority, key=key, parent_id="", trial=place)
 
     def tasks(
         self,
@@ -171,7 +171,7 @@ class Platform(Following):
 
     def stop(self, id: str) -> Task:  # noqa: A002
         """Stop a task: at once if it waits, else once it has saved a checkpoint. A stopping one is left alone."""
-        return self._moved(id, _stopped)
+        return self._moved(id, stopped)
 
     def resume(self, id: str, force: bool = False) -> Task:  # noqa: A002
         """Let a stopped or failed task go on from its newest checkpoint: the same run, the next attempt.
@@ -182,12 +182,12 @@ class Platform(Following):
         """
         task = self.task(id)
         mark = self.settings.task_dir(task.id) / f"attempt-{task.attempt + 1}" / TaskFile.FORCE
-        if force and _resumed(task):
+        if force and resumed(task):
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
         else:
             mark.unlink(missing_ok=True)
-        return self._moved(task.id, _resumed)
+        return self._moved(task.id, resumed)
 
     def retry(self, id: str, key: str = "") -> Task:  # noqa: A002
         """Queue a new task with the same settings; `key` as in `submit`."""
@@ -263,99 +263,6 @@ class Platform(Following):
         """Path to the run in MLflow's own pages."""
         return runs.run_link(self.task(id))
 
-    # models and data
-
-    def models(self) -> list[ModelVersion]:
-        """Versions of all registered models, newest first."""
-        return self._models.all()
-
-    def weight_files(self) -> list[WeightFile]:
-        """MiniMind weight files in out/, newest first."""
-        return self._weights.files()
-
-    def version_files(self, name: str, version: int) -> Path:
-        """The folder with the files of a model version."""
-        return self._models.files(name, version)
-
-    def weight_file(self, name: str) -> Path:
-        """A MiniMind weight file by its name."""
-        return self._weights.file(name)
-
-    def datasets(self) -> list[Dataset]:
-        """The data files in dataset/ and the data roots."""
-        out = self._paths.roots[1]
-        return self._data.listing([root for root in self._paths.roots if root != out])
-
-    def data_stats(self, path: str, type: str = "", max_seq_len: int = 0, again: bool = False) -> Job:  # noqa: A002
-        """Statistics of a data file, worked out in the background and kept until the file changes.
-
-        Args:
-            path: as in data_path.
-            type: training type to read it for; "" for the format that its first rows have.
-            max_seq_len: where rows are cut; 0 for the default.
-            again: begin anew if it failed or was cancelled.
-        """
-        return self._data_jobs.stats(path, type, max_seq_len, again)
-
-    def data_preview(
-        self,
-        path: str,
-        type: str = "",  # noqa: A002
-        max_seq_len: int = 0,
-        start: int = 0,
-        rows: int = 5,
-    ) -> dict[str, Any]:
-        """Rows of a data file as a training sees them: their text with the template, by what counts for the loss."""
-        return self._data_jobs.preview(path, type, max_seq_len, start, rows)
-
-    def hub_entries(self) -> list[HubEntry]:
-        """What can be fetched from the Hugging Face hub. Asks nobody."""
-        return self._data_jobs.entries()
-
-    def hub_fetch(self, name: str) -> Job:
-        """Fetch something from the hub in the background; goes on with what an earlier try has brought."""
-        return self._data_jobs.fetch(name)
-
-    def jobs(self, kind: str = "") -> list[Job]:
-        """Background jobs, newest first, without their results."""
-        return self._jobs.all(kind)
-
-    def job(self, id: str) -> Job:  # noqa: A002
-        """One background job with its result."""
-        return self._jobs.get(id)
-
-    def cancel_job(self, id: str) -> Job:  # noqa: A002
-        """Ask a background job to end."""
-        return self._jobs.cancel(id)
-
-    def remove_job(self, id: str) -> None:  # noqa: A002
-        """Forget a background job that has ended, its result too."""
-        self._jobs.remove(id)
-
-    def devices(self) -> list[str]:
-        """Choices of the setting `device` on this machine."""
-        found = [gpu.slot for gpu in gpus()]
-        return ["auto", "cpu", *(["cuda"] if found else []), *found]
-
-    def training_types(self) -> dict[str, TrainingType]:
-        """The training types by name, with their settings."""
-        types = {}
-        for name, cls in TRAINING_TYPES.items():
-            fields = config_fields(cls)
-            defaults = {field.name: field.default for field in fields if not field.required}
-            about = (cls.__doc__ or "").strip()
-            facts = (name, cls.title, about, cls.data_format, fields, defaults)
-            types[name] = TrainingType(*facts, needs_base=cls.needs_base, starts=starts_of(name))
-        return types
-
-    def reward_kinds(self) -> dict[str, RewardKind]:
-        """The kinds of rewards that a list of rewards can hold, by name."""
-        return reward_kinds()
-
-    def presets(self) -> dict[str, Preset]:
-        """Model sizes to start from, by name."""
-        return dict(PRESETS)
-
     def _measured(self) -> list[Task]:
         return self._store.page(states=[State.RUNNING, State.FINISHED], limit=MEASURED_TASKS).tasks
 
@@ -377,22 +284,3 @@ class Platform(Following):
         with suppress(NotFoundError):  # somebody removed the run for good; the task can be hidden all the same
             self._tracking.post(call, run_id=task.id)
         self._runs.forget(task.id)
-
-
-def _stopped(task: Task) -> tuple[State, str] | None:
-    if task.state in ENDED:
-        raise ConflictError(f"Task {task.name!r} has ended already: it is {task.state.lower()}.")
-    if task.state is State.STOPPING:
-        return None
-    at_once = task.state in (State.QUEUED, State.LOST)
-    return (State.STOPPED if at_once else State.STOPPING), "stopped by a person"
-
-
-def _resumed(task: Task) -> tuple[State, str] | None:
-    if task.deleted_at is not None:
-        raise ConflictError(f"Task {task.name!r} is deleted; restore it first.")
-    if task.state is State.FINISHED:
-        raise ConflictError(f"Task {task.name!r} is finished; retry or clone it to train again.")
-    if task.state not in ENDED:
-        raise ConflictError(f"Task {task.name!r} is {task.state.lower()}; only a stopped or failed one can be resumed.")
-    return State.QUEUED, "resumed by a person"

@@ -31,6 +31,8 @@ class Settings:
     """Tracking server to use. Empty: the one that `minimind up` starts."""
     database_url: str = ""
     """Database of the queue. Empty: SQLite in mlruns/app.db."""
+    study_url: str = ""
+    """Database of Optuna's studies, which hold the trials of sweeps. Empty: SQLite in mlruns/optuna.db."""
     data_roots: tuple[str, ...] = ()
     """More folders, beside dataset/ and out/, that data and weights may be read from."""
     allowed_hosts: tuple[str, ...] = ()
@@ -86,6 +88,11 @@ class Settings:
     def database(self) -> str:
         """URL of the queue's database."""
         return self.database_url or f"sqlite:///{self.mlruns_dir / 'app.db'}"
+
+    @property
+    def studies(self) -> str:
+        """URL of the database of Optuna's studies."""
+        return self.study_url or f"sqlite:///{self.mlruns_dir / 'optuna.db'}"
 
     @property
     def tracking(self) -> str:

@@ -72,10 +72,10 @@ def after_loss(retries: Retries, step: int, reason: str, rules: Rules) -> Verdic
     text = f"The training was {reason}."
     if retries.restarts >= rules.max_restarts:
         hint = f"It was started again {retries.restarts} times already. Resume it when the cause is gone."
-        return _failed(text, ErrorClass.INTERNAL, hint)
+        return _failed(text, ErrorClass.LOST, hint)
     if fruitless >= FRUITLESS_LIMIT:
         hint = "Two attempts in a row ended before a new step was done, so a third would too. " + SEE_LOG
-        return _failed(text, ErrorClass.INTERNAL, hint)
+        return _failed(text, ErrorClass.LOST, hint)
     pause = min(LONGEST_PAUSE, rules.pause_seconds * 2**retries.restarts) * random.uniform(0.8, 1.2)
     changes = {"restarts": retries.restarts + 1, "fruitless": fruitless}
     return Verdict(State.QUEUED, f"to be resumed after a pause of {pause:.0f} s", changes, pause)

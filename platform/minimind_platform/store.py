@@ -45,14 +45,14 @@ class Store:
         Raises:
             PlatformError: it cannot be opened or is newer than this program.
         """
-        self._engine = open_engine(url)
+        self.engine = open_engine(url)
         self._watcher: PoolProxiedConnection | None = None
         self._seen: Any = None
 
     def close(self) -> None:
         if self._watcher:
             self._watcher.close()
-        self._engine.dispose()
+        self.engine.dispose()
 
     # tasks
 
@@ -73,6 +73,12 @@ class Store:
         with self._read() as connection:
             row = connection.execute(select(table).where(table.c.id == task_id)).first()
         return to_task(row) if row else None
+
+    def trials(self, sweep_id: str) -> list[Task]:
+        """The tasks of a sweep, by the number of the trial; deleted ones too."""
+        query = select(table).where(table.c.sweep_id == sweep_id).order_by(table.c.trial)
+        with self._read() as connection:
+            return [to_task(row) for row in connection.execute(query)]
 
     def find(self, prefix: str) -> list[str]:
         """Ids that begin with `prefix`, at most 10."""
@@ -146,6 +152,12 @@ class Store:
             _record(connection, task.id, task.attempt, task.state, to, reason)
             return _one(connection, task.id)
 
+    def set_trial_state(self, task: Task, trial_state: str) -> None:
+        """Say how a task ended as a trial, and have MLflow told about it."""
+        values = {"trial_state": trial_state, "mirrored_version": table.c.version - 1}
+        with self._write() as connection:
+            connection.execute(update(table).where(table.c.id == task.id).values(values))
+
     def set_deleted(self, task: Task, deleted_at: float | None) -> Task:
         """Hide an ended task from the lists, or show it again, if it is still as the caller saw it.
 
@@ -188,10 +200,10 @@ class Store:
 
         For one thread only.
         """
-        if self._engine.dialect.name != "sqlite":
+        if self.engine.dialect.name != "sqlite":
             return True
         if self._watcher is None:
-            self._watcher = self._engine.raw_connection()
+            self._watcher = self.engine.raw_connection()
         cursor = self._watcher.cursor()
         cursor.execute("PRAGMA data_version")
         seen, self._seen = self._seen, cursor.fetchone()
@@ -255,10 +267,10 @@ class Store:
             connection.execute(update(table).where(older).values(mirrored_version=task.version))
 
     def _read(self) -> AbstractContextManager[Connection]:
-        return transaction(self._engine)
+        return transaction(self.engine)
 
     def _write(self) -> AbstractContextManager[Connection]:
-        return transaction(self._engine, write=True)
+        return transaction(self.engine, write=True)
 
 
 def _record(connection: Connection, task_id: str, attempt: int, before: str, after: State, reason: str) -> None:

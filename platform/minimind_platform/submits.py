@@ -13,8 +13,10 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minimind_platform.errors import NotFoundError, PlatformError, Problem
@@ -38,6 +40,14 @@ LARGEST_PRIORITY = 1_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
+@dataclass(frozen=True)
+class TrialPlace:
+    """Which trial of a sweep a task is."""
+
+    sweep_id: str
+    number: int
+
+
 class Submits:
     """Makes tasks. One key gives one task, however often and from how many processes it is sent."""
 
@@ -52,8 +62,27 @@ class Submits:
         """The task that was made with this key."""
         return self._store.by_key(key) if key else None
 
-    def make(self, config: TrainConfig, *, name: str, priority: int, key: str, parent_id: str) -> Task:
+    def make(
+        self,
+        config: TrainConfig,
+        *,
+        name: str,
+        priority: int,
+        key: str,
+        parent_id: str,
+        trial: TrialPlace | None = None,
+        begin_with: Callable[[Path], None] | None = None,
+    ) -> Task:
         """Make a task, or give back the one with this key.
+
+        Args:
+            config: its settings.
+            name: shown in lists; "" for one made of type and size.
+            priority: higher goes first.
+            key: as in `Platform.submit`.
+            parent_id: the task that this one repeats or changes.
+            trial: which trial of a sweep it is.
+            begin_with: puts a checkpoint to go on from into its folder.
 
         Raises:
             TrackingUnavailableError: the tracking server does not answer; nothing was made.
@@ -65,13 +94,18 @@ class Submits:
         with self._alone(key):
             if task := self.known(key):
                 return task
-            experiment_id = self._experiment()
-            run_id = self._create_run(experiment_id, config, title, key, parent_id)
+            experiment_id = self.experiment()
+            run_id = self._create_run(experiment_id, config, title, key, parent_id, trial)
             values = config.model_dump()
             with self._undone_on_error(run_id):
                 self._log_params(run_id, params_of(config))
                 self._write_config(run_id, config.type, values)
-                new = NewTask(run_id, key, config.type, title, PROJECT, experiment_id, values, priority, parent_id)
+                if begin_with:
+                    begin_with(self._settings.task_dir(run_id))
+                place = (trial.sweep_id, trial.number) if trial else ("", -1)
+                new = NewTask(
+                    run_id, key, config.type, title, PROJECT, experiment_id, values, priority, parent_id, *place
+                )
                 task, added = self._store.add(new)
             if not added:
                 self._discard(run_id)
@@ -106,7 +140,8 @@ class Submits:
             self._tracking.post("runs/delete", run_id=run_id)
         shutil.rmtree(self._settings.task_dir(run_id), ignore_errors=True)
 
-    def _experiment(self) -> str:
+    def experiment(self) -> str:
+        """Id of the experiment of all tasks, made when it is missing."""
         for _ in range(2):
             try:
                 found = self._tracking.get("experiments/get-by-name", experiment_name=PROJECT)["experiment"]
@@ -124,7 +159,9 @@ class Submits:
                     raise
         raise PlatformError(f"The MLflow experiment {PROJECT!r} can neither be found nor created.")
 
-    def _create_run(self, experiment_id: str, config: TrainConfig, name: str, key: str, parent_id: str) -> str:
+    def _create_run(
+        self, experiment_id: str, config: TrainConfig, name: str, key: str, parent_id: str, trial: TrialPlace | None
+    ) -> str:
         tags = {
             Tag.KIND: "train",
             Tag.TYPE: config.type,
@@ -133,6 +170,7 @@ class Submits:
             "mlflow.user": _user(),
         }
         tags |= {Tag.PARENT: parent_id} if parent_id else {}
+        tags |= {Tag.PARENT_RUN: trial.sweep_id, Tag.TRIAL: str(trial.number)} if trial else {}
         tags |= {Tag.BASE: config.from_weight} if config.from_weight != "none" else {}
         run = self._tracking.post(
             "runs/create",

@@ -116,6 +116,12 @@ class Task:
     deleted_at: float | None = None
     version: int = 0
     """Counts the moves; used to avoid lost updates."""
+    sweep_id: str = ""
+    """The sweep that it is a trial of; "" for none."""
+    trial: int = -1
+    """Its number in that sweep."""
+    trial_state: str = ""
+    """How it ended as a trial, a `TrialState`; "" while that is open."""
 
     @property
     def ended(self) -> bool:

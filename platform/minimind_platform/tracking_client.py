@@ -43,6 +43,11 @@ class TrackingClient:
         """Write, such as `runs/create`; errors as in `get`."""
         return self._call("POST", call, timeout, json=body)
 
+    def put_artifact(self, experiment_id: str, run_id: str, name: str, content: str) -> None:
+        """Store a text as an artifact of a run; errors as in `get`."""
+        place = f"mlflow-artifacts/artifacts/{experiment_id}/{run_id}/artifacts/{name}"
+        self._send("PUT", f"{self.url}/api/2.0/{place}", place, WRITE_TIMEOUT, content=content.encode())
+
     def alive(self) -> bool:
         """Whether the server answers; asked at most once in two seconds."""
         asked_at, answer = self._alive
@@ -62,10 +67,13 @@ class TrackingClient:
             return False
 
     def _call(self, method: str, call: str, timeout: float, **content: Any) -> dict[str, Any]:
+        return self._send(method, f"{self.url}/api/2.0/mlflow/{call}", call, timeout, **content)
+
+    def _send(self, method: str, url: str, call: str, timeout: float, **content: Any) -> dict[str, Any]:
         import httpx
 
         try:
-            answer = self._client().request(method, f"{self.url}/api/2.0/mlflow/{call}", timeout=timeout, **content)
+            answer = self._client().request(method, url, timeout=timeout, **content)
         except httpx.HTTPError as error:
             raise TrackingUnavailableError(
                 f"The tracking server at {self.url} does not answer ({type(error).__name__}).",

@@ -329,3 +329,21 @@ def holds(param: Param, settings: Mapping[str, Any]) -> bool:
 
 def _same(value: Any, values: Sequence[Any]) -> bool:
     return any(value == one or str(value).lower() == str(one).lower() for one in values)
+
+
+def middle(params: Sequence[Param], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A point in the middle of the space; `settings` is asked for conditions, beside what is chosen."""
+    chosen: dict[str, Any] = {}
+    for param in params:
+        if holds(param, {**settings, **chosen}):
+            chosen[param.name] = _middle(param)
+    return chosen
+
+
+def _middle(param: Param) -> Any:
+    if param.kind == "choice":
+        return param.choices[len(param.choices) // 2]
+    value = math.sqrt(param.low * param.high) if param.log else (param.low + param.high) / 2
+    if param.step:
+        value = param.low + round((value - param.low) / param.step) * param.step
+    return int(value) if param.kind == "int" else value

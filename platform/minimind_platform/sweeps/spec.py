@@ -212,6 +212,17 @@ def usual_objective(metric: str) -> dict[str, str]:
     return {"metric": metric, "direction": "maximize" if large else "minimize", "taken": taken}
 
 
+def metrics_of(type_name: str) -> list[str]:
+    """Metrics that trainings of a type record, the usual objective first."""
+    common = [Metric.EVAL_LOSS, Metric.LOSS, Metric.TOKENS_PER_SECOND, Metric.STEP_SECONDS, Metric.MEMORY_MB]
+    found = common
+    if type_name in REWARDED:
+        found = [Metric.EVAL_REWARD, Metric.REWARD, Metric.KL, Metric.ANSWER_LENGTH, *common[2:]]
+    if type_name == "dpo":
+        found = [Metric.EVAL_LOSS, Metric.EVAL_ACCURACY, Metric.EVAL_MARGIN, *common[1:]]
+    return [str(metric) for metric in found]
+
+
 def option_fields() -> list[ConfigField]:
     """The options as a form and the command line meet them."""
     return [described(name, info, Setting("training")) for name, info in Options.model_fields.items()]
