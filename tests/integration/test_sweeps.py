@@ -118,7 +118,7 @@ def test_asha_ends_trials_early_and_saves_their_steps(platform, values, schedule
     scheduler()
     rates = {"learning_rate": [1e-3, 1e-2, 1e-4, 0.05, 2e-5, 0.3]}
     options = {"n_trials": 6, "sampler": "grid", "pruner": "asha", "first_stage": 10, "reduction": 2}
-    sweep = platform.sweeps.create("sft", values, rates, options=options)
+    sweep = platform.sweeps.create("sft", values | {"grad_clip": 20}, rates, options=options)
     wait_until(lambda: ended(platform, sweep.id), 60, "the end of the sweep")
     trials = platform.sweeps.trials(sweep.id)
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]

@@ -113,10 +113,10 @@ class SweepLoop(threading.Thread):
             elif trial.state not in (TrialState.RUNNING, TrialState.WAITING) and task and not task.trial_state:
                 self._store.set_trial_state(task, trial.state)
         trials, tasks = study.trials(), {task.trial: task for task in self._store.trials(sweep.id)}
-        sweep = self._judge(sweep, trials, tasks)
+        sweep = self._judge(self._summarised(sweep, study), trials, tasks)
         if sweep.state is SweepState.RUNNING:
             self._fill(sweep, study, trials, tasks)
-        self._summarise(sweep, study)
+            self._summarised(self._sweeps.get(sweep.id) or sweep, study)
 
     def _study(self, sweep: Sweep) -> "SweepStudy":
         spec, study = self._open.get(sweep.id, (None, None))
@@ -134,25 +134,25 @@ class SweepLoop(threading.Thread):
         """Report what is new of a trial, and act on it."""
         measure = self._measures.setdefault(task.id, Measure(self._settings.task_dir(task.id), sweep.spec.objectives))
         measure.read()
-        for percent, value in measure.reports.items():
-            if percent not in trial.intermediate:
-                study.report(trial.number, percent, value)
+        news = [percent for percent in measure.reports if percent not in trial.intermediate]
+        for percent in news:
+            study.report(trial.number, percent, measure.reports[percent])
         if task.ended:
             self._tell(sweep, study, trial, task, measure)
         elif sweep.state is SweepState.STOPPED:
             self._stop(task, WITH_SWEEP)
-        elif task.state is State.RUNNING and (reason := self._hopeless(sweep, study, trial, task)):
+        elif task.state is State.RUNNING and (reason := self._hopeless(sweep, study, trial, task, bool(news))):
             study.decide(trial.number, reason)
             self._stop(task, f"{PRUNED}: {reason}")
 
-    def _hopeless(self, sweep: Sweep, study: "SweepStudy", trial: "StudyTrial", task: Task) -> str:
+    def _hopeless(self, sweep: Sweep, study: "SweepStudy", trial: "StudyTrial", task: Task, news: bool) -> str:
         """Why a trial shall not go on; "" if it may."""
         limit = sweep.spec.max_minutes
         if limit and task.started_at and time.time() - task.started_at > limit * 60:
             return f"it took more than {limit:g} minutes"
         if trial.reason:  # decided before a crash
             return trial.reason
-        return "others were better at this point" if study.should_prune(trial.number) else ""
+        return "others were better at this point" if news and study.should_prune(trial.number) else ""
 
     def _stop(self, task: Task, reason: str) -> None:
         if task.state is not State.STOPPING:
@@ -260,11 +260,9 @@ class SweepLoop(threading.Thread):
             self._wake.set()  # look at once whether that happens again and again
             return False
 
-    def _summarise(self, sweep: Sweep, study: "SweepStudy") -> None:
-        tasks = self._store.trials(sweep.id)
-        found = summarise(study.trials(), study.best(), tasks)
-        if found != Summary.of(sweep):
-            self._sweeps.set_summary(sweep, found)
+    def _summarised(self, sweep: Sweep, study: "SweepStudy") -> Sweep:
+        found = summarise(study.trials(), study.best(), self._store.trials(sweep.id))
+        return sweep if found == Summary.of(sweep) else self._sweeps.set_summary(sweep, found)
 
 
 def _excess(spec: SweepSpec, task: Task, measure: Measure) -> dict[str, float]:
