@@ -263,6 +263,7 @@ class Store:
     def set_mirrored(self, task: Task) -> None:
         """MLflow knows the task as it is here; later moves are not known yet."""
         older = (table.c.id == task.id) & (table.c.mirrored_version < task.version)
+        older &= table.c.trial_state == task.trial_state  # else its sweep has said how it ended meanwhile
         with self._write() as connection:
             connection.execute(update(table).where(older).values(mirrored_version=task.version))
 
