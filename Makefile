@@ -4,19 +4,18 @@ PYTHON ?= python3
 TORCH ?= cpu
 BIN := .venv/bin
 
-.PHONY: up test check format docs install clean
+.PHONY: up test tests check format docs install clean
 
 up: .venv/.installed
 	@exec $(BIN)/minimind up $(ARGS)
 
-test: .venv/.installed check
+test: .venv/.installed
 	@tools/browser.sh
-ifdef ARGS
-	$(BIN)/python -m pytest $(ARGS)
-else
-	$(BIN)/python -m pytest -m "not integration and not browser" -n auto --dist loadgroup
-	$(BIN)/python -m pytest -m "integration or browser"
-endif
+	@$(MAKE) --no-print-directory -j2 check tests
+
+# One worker more than processors: many tests wait for servers and pages.
+tests: .venv/.installed
+	$(BIN)/python -m pytest $(or $(ARGS),-n $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 check: .venv/.installed
 	$(BIN)/ruff check .

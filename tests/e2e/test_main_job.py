@@ -2,12 +2,11 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -19,14 +18,8 @@ LONG = 120_000
 """Milliseconds: a training starts and ends within."""
 
 
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
     """`minimind up` in an empty home, with the sample data that it makes."""
     home, port, tracking_port = tmp_path_factory.mktemp("home"), free_port(), free_port()
     options = ["--home", str(home), "up", "--port", str(port), "--tracking-port", str(tracking_port)]
@@ -109,17 +102,19 @@ def test_03_from_the_form_to_a_registered_model(page: Page, url: str) -> None:
     page.locator("#task-name").fill("first words")
     page.locator("[data-pick=data_path][data-value='dataset/samples/pretrain.jsonl']").click()
     page.locator("#preset label", has_text="tiny").click()
-    page.locator("#field-max_steps").fill("40")
-    page.locator("#field-batch_size").fill("16")
+    page.locator("#field-max_steps").fill("10")
+    page.locator("#field-batch_size").fill("4")
     page.locator("#field-accumulation_steps").fill("1")
     page.locator("#field-learning_rate").fill("2e-3")
-    expect(page.locator("#plan-steps")).to_have_text("40", timeout=20_000)
+    unfold(page, "output")
+    page.locator("#field-eval_interval").fill("5")
+    expect(page.locator("#plan-steps")).to_have_text("10", timeout=20_000)
     page.locator("#submit-task").dblclick()
     page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}"), timeout=20_000)
     task_id = finished(page)
     tasks = api(url, "/api/tasks?q=first%20words")["tasks"]
     assert [t["id"] for t in tasks] == [task_id], "a double click makes one task"
-    expect(page.locator("#tile-step")).to_contain_text("40")
+    expect(page.locator("#tile-step")).to_contain_text("10")
     page.locator("#tab-checkpoints").click()
     expect(page.locator("#panel-checkpoints")).to_contain_text("best", timeout=20_000)
     page.goto(f"{url}/models")
@@ -135,7 +130,7 @@ def test_04_mlflow_has_it_all(page: Page, url: str) -> None:
     run = api(url, f"/mlflow/api/2.0/mlflow/runs/get?run_id={task['id']}")["run"]
     assert run["info"]["status"] == "FINISHED"
     params = {p["key"]: p["value"] for p in run["data"]["params"]}
-    assert params["hidden_size"] == "128" and params["max_steps"] == "40"
+    assert params["hidden_size"] == "128" and params["max_steps"] == "10"
     metrics = {m["key"] for m in run["data"]["metrics"]}
     assert {"train/loss", "train/learning_rate", "eval/loss", "perf/tokens_per_second"} <= metrics
     files = api(url, f"/mlflow/api/2.0/mlflow/artifacts/list?run_id={task['id']}")["files"]
@@ -151,7 +146,7 @@ def test_05_fine_tuning_starts_from_that_model(page: Page, url: str) -> None:
     page.locator("#task-type input[value=sft]").check()
     page.locator("#task-name").fill("first answers")
     page.locator("[data-pick=data_path][data-value='dataset/samples/sft.jsonl']").click()
-    page.locator("#field-max_steps").fill("20")
+    page.locator("#field-max_steps").fill("6")
     page.locator("#field-learning_rate").fill("1e-3")
     page.locator("#submit-task").click()
     page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}"), timeout=20_000)

@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -42,8 +41,10 @@ class House:
         self.platform = Platform(settings)
 
     def start(self, *servers: Server) -> None:
+        """Have these servers run."""
         for server in servers:
-            server.start()
+            if server.process is None or server.process.poll() is not None:
+                server.start()
         for server in servers:
             self._wait(server.ready, 90, f"the start of the {server.name}")
 
@@ -94,12 +95,13 @@ class House:
         return dict(points)
 
 
-@pytest.fixture
-def house(tmp_path: Path, free_port: Callable[[], int], wait_until: Wait) -> Iterator[House]:
-    (tmp_path / "dataset").mkdir()
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int], wait_until: Wait) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    (folder / "dataset").mkdir()
     rows = [f'{{"text": "Row {n}: the sum of {n} and {n} is {2 * n}."}}\n' for n in range(40)]
-    (tmp_path / "dataset" / "rows.jsonl").write_text("".join(rows))
-    made = House(Settings(home=tmp_path, port=free_port(), tracking_port=free_port()), wait_until)
+    (folder / "dataset" / "rows.jsonl").write_text("".join(rows))
+    made = House(Settings(home=folder, port=free_port(), tracking_port=free_port()), wait_until)
     yield made
     for server in (made.scheduler, made.web, made.tracking):
         if server.process is not None and server.process.poll() is None:
@@ -109,45 +111,55 @@ def house(tmp_path: Path, free_port: Callable[[], int], wait_until: Wait) -> Ite
             process.kill()
 
 
+@pytest.fixture
+def house(home: House) -> Iterator[House]:
+    """A home in which nothing trains; its servers run as the test before has left them."""
+    yield home
+    for task in home.platform.tasks(limit=200).tasks:
+        if not task.ended:
+            home.platform.stop(task.id)
+            home.until(task, State.STOPPED)
+
+
 def test_tracking_server_killed_and_restarted_in_mid_run(house: House) -> None:
     """No metric lost, none doubled, and the training does not wait."""
     house.start(house.tracking, house.scheduler)
-    task = house.submit(max_steps=1500)
-    house.until_step(task, 50)
+    task = house.submit(max_steps=1000)
+    house.until_step(task, 20)
     house.kill(house.tracking)
     step = house.platform.task(task.id).progress.step
-    house.until_step(task, step + 200)
+    house.until_step(task, step + 100)
     house.start(house.tracking)
     house.until(task, State.FINISHED, 180)
     house.synced(task)
-    assert list(house.history(task)) == list(range(1, 1501))
+    assert list(house.history(task)) == list(range(1, 1001))
 
 
 def test_tracking_server_away_at_the_end(house: House) -> None:
     """The task still finishes, says that something is missing in MLflow, and makes up for it later."""
     house.start(house.tracking, house.scheduler)
-    task = house.submit(max_steps=400)
+    task = house.submit(max_steps=150)
     house.until_step(task, 20)
     house.kill(house.tracking)
     assert house.until(task, State.FINISHED).unsynced
     house.start(house.tracking)
     house.synced(task)
-    assert list(house.history(task)) == list(range(1, 401))
+    assert list(house.history(task)) == list(range(1, 151))
     run = house.platform.checkpoints(task.id)
     assert {"last", "best"} <= {alias for version in run for alias in version.aliases}
 
 
 def test_killed_trainer_is_resumed_and_ends_with_the_losses_of_an_undisturbed_one(house: House) -> None:
     house.start(house.tracking, house.scheduler)
-    calm = house.submit(max_steps=300, save_interval=50)
-    house.until(calm, State.FINISHED, 180)
-    task = house.submit(max_steps=300, save_interval=50)
-    house.until_step(task, 120)
+    task = house.submit(max_steps=150, save_interval=25)
+    house.until_step(task, 60)
     os.kill(house.trainer_pid(task), signal.SIGKILL)
     killed = time.monotonic()
     house.until(task, State.QUEUED, 10)
     assert time.monotonic() - killed < 5
     assert house.processes(task) == []
+    calm = house.submit(max_steps=150, save_interval=25)  # runs while the other waits before its second attempt
+    house.until(calm, State.FINISHED, 180)
     house.until(task, State.FINISHED, 180)
     assert house.platform.task(task.id).attempt == 2
     house.synced(task)

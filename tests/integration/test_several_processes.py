@@ -23,7 +23,7 @@ VALUES = {
     "num_key_value_heads": 2,
     "batch_size": 4,
     "accumulation_steps": 1,
-    "epochs": 8,
+    "epochs": 3,
     "device": "cpu",
     "num_processes": 2,
     "model_name": "by-two",

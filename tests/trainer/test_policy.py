@@ -23,8 +23,6 @@ from trainer.policy_losses import k3
 from trainer.prompts import Prompt
 from trainer.rollouts import Completion
 
-pytestmark = pytest.mark.xdist_group("policy")  # what the module makes once is made in one process
-
 FILES = {"v3": ("v3-dense", 64, 8), "v2": ("v2-dense", 32, 4)}
 END = 2
 

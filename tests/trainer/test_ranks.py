@@ -11,8 +11,6 @@ import pytest
 from trainer.names import Metric
 from trainer.ranks import Ranks
 
-pytestmark = pytest.mark.xdist_group("ranks")  # what the module makes once is made in one process
-
 Make = Callable[..., Any]
 Series = Callable[..., dict[int, float]]
 STEPS = {"epochs": 3, "batch_size": 4}  # 30 steps
