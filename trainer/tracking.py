@@ -18,6 +18,8 @@ from trainer.names import Env, RunStatus, Tag
 
 log = logging.getLogger("trainer")
 INTERVAL_SECONDS = 2.0
+FIRST_SECONDS = 1.0
+"""Before MLflow's client is imported, which takes a second of the interpreter: the first steps come first."""
 LONGEST_PAUSE_SECONDS = 30.0
 DRAIN_SECONDS = 30.0
 AWAY_SECONDS = 2.0
@@ -49,6 +51,7 @@ class Tracking:
     def _work(self) -> None:
         uploader: Any = None
         pause = INTERVAL_SECONDS
+        self._pause(FIRST_SECONDS)
         while True:
             last_round = self._draining
             try:

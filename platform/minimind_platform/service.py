@@ -137,6 +137,11 @@ class Platform(Library, Following):
         priority = sweep.spec.priority
         return self._submits.make(config, name=name, priority=priority, key=key, parent_id="", trial=place)
 
+    def discard_unqueued(self, sweep: Sweep) -> None:
+        """Clear away what a scheduler that was killed has left half-made of a sweep's trials."""
+        queued = {task.id for task in self._store.trials(sweep.id)}
+        self._submits.discard_unqueued(sweep.id, sweep.experiment_id, queued)
+
     def tasks(
         self,
         *,

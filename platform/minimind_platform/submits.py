@@ -13,7 +13,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +139,20 @@ class Submits:
         with suppress(PlatformError):
             self._tracking.post("runs/delete", run_id=run_id)
         shutil.rmtree(self._settings.task_dir(run_id), ignore_errors=True)
+
+    def discard_unqueued(self, sweep_id: str, experiment_id: str, queued: Collection[str]) -> None:
+        """Hide runs of trials that never came into the queue, because the process that made them was killed.
+
+        Args:
+            sweep_id: the sweep.
+            experiment_id: of its runs.
+            queued: ids of the runs that are in the queue.
+        """
+        wanted = f"tags.`{Tag.PARENT_RUN}` = '{sweep_id}' AND attributes.status = '{RunStatus.SCHEDULED}'"
+        query = {"experiment_ids": [experiment_id], "filter": wanted, "max_results": 1000}
+        for run in self._tracking.post("runs/search", **query).get("runs", []):
+            if run["info"]["run_id"] not in queued:
+                self._discard(run["info"]["run_id"])
 
     def experiment(self) -> str:
         """Id of the experiment of all tasks, made when it is missing."""

@@ -100,18 +100,29 @@ def test_no_trial_is_lost_or_doubled_whatever_is_killed(platform, values, schedu
 
     def parent():
         run = mlflow("runs/get", run_id=sweep.id)["run"]
-        tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
-        return run if tags.get("minimind.state") == "FINISHED" else None
+        return run if run["info"]["status"] == "FINISHED" else None
 
     run = wait_until(parent, 20, "the parent run")
     metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
     assert metrics["sweep/best_value"] == pytest.approx(best.values[0]) and metrics["sweep/trials"] == 14
-    assert tags["minimind.best_task"] == best.task_id and run["info"]["status"] == "FINISHED"
+    assert tags["minimind.best_task"] == best.task_id and tags["minimind.state"] == "FINISHED"
     assert float(tags["best.learning_rate"]) == best.params["learning_rate"]
     nested = {"experiment_ids": [sweep.experiment_id], "filter": f"tags.`mlflow.parentRunId` = '{sweep.id}'"}
     assert {r["info"]["run_id"] for r in mlflow("runs/search", nested)["runs"]} == {t.task_id for t in trials}
     assert "search_space.json" in {file["path"] for file in mlflow("artifacts/list", run_id=sweep.id)["files"]}
+
+
+def test_a_run_that_never_came_into_the_queue_is_cleared_away(platform, values, scheduler, wait_until, mlflow):
+    sweep = platform.sweeps.create("sft", values, ["learning_rate"], options={"n_trials": 1, "pruner": "none"})
+    parent = [{"key": "mlflow.parentRunId", "value": sweep.id}]
+    half = mlflow("runs/create", {"experiment_id": sweep.experiment_id, "start_time": 1, "tags": parent})["run"]["info"]
+    mlflow("runs/update", {"run_id": half["run_id"], "status": "SCHEDULED"})
+    scheduler()
+    wait_until(lambda: ended(platform, sweep.id), 30, "the end of the sweep")
+    assert mlflow("runs/get", run_id=half["run_id"])["run"]["info"]["lifecycle_stage"] == "deleted"
+    [trial] = platform.sweeps.trials(sweep.id)
+    assert mlflow("runs/get", run_id=trial.task_id)["run"]["info"]["lifecycle_stage"] == "active"
 
 
 def test_asha_ends_trials_early_and_saves_their_steps(platform, values, scheduler, wait_until, mlflow):

@@ -48,6 +48,7 @@ class Trials(Protocol):
     settings: Settings
 
     def submit_trial(self, sweep: Sweep, number: int, settings: dict[str, object]) -> Task: ...
+    def discard_unqueued(self, sweep: Sweep) -> None: ...
     def delete(self, id: str) -> Task: ...  # noqa: A002
 
 
@@ -64,6 +65,7 @@ class SweepLoop(threading.Thread):
         self._wake = threading.Event()
         self._open: dict[str, tuple[SweepSpec, SweepStudy]] = {}
         self._measures: dict[str, Measure] = {}
+        self._cleared: set[str] = set()  # sweeps of which nothing half-made is left from a scheduler before this one
         self._resting: dict[str, float] = {}  # sweeps that raised something, and until when
 
     def poke(self) -> None:
@@ -233,6 +235,9 @@ class SweepLoop(threading.Thread):
 
     def _fill(self, sweep: Sweep, study: "SweepStudy", trials: Sequence["StudyTrial"], tasks: dict[int, Task]) -> None:
         """Queue what was asked for and has no task yet, and ask for more while there is room."""
+        if sweep.id not in self._cleared and not sweep.spec.function:  # those queue from their own programs
+            self._trials.discard_unqueued(sweep)
+            self._cleared.add(sweep.id)
         open_ones = [t for t in trials if t.state is TrialState.RUNNING]
         for trial in open_ones:
             if trial.number not in tasks and not self._submit(sweep, study, trial):
