@@ -85,7 +85,7 @@ def rows() -> ListRows:
     return random_rows(40)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_rows() -> Callable[..., ListRows]:
     return random_rows
 
@@ -192,6 +192,12 @@ def one_at_a_time(make_one: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
         loop.session.__exit__(None, None, None)
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def loops_in() -> Callable[[Path], Any]:
+    """Makes small loops in a folder, one at a time, in a `with`."""
+    return lambda folder: one_at_a_time(partial(small_loop, folder))
 
 
 @pytest.fixture

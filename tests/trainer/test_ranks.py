@@ -29,10 +29,17 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, together: Make) -> Path:
-    """The task directories of all `RUNS`, done by two processes."""
+def two(tmp_path_factory: pytest.TempPathFactory, together: Make, loops_in: Make, make_rows: Make) -> Path:
+    """The task directories of all `RUNS`, done by two processes; and "parts", begun by one, and gone on with by two,
+    first as replicas, then in shards, twice."""
     folder = tmp_path_factory.mktemp("two")
-    together(folder, [(name, 0, values) for name, values in RUNS.items()])
+    with loops_in(folder) as make:
+        loop = make("parts", make_rows(40), make_rows(10, seed=1), **STEPS)
+        loop._one_step = stop_after(loop, 7)
+        loop.run()
+    sharded = STEPS | {"parallel": "fsdp"}
+    parts = [("parts", 14, STEPS), ("parts", 18, sharded), ("parts", 21, sharded)]
+    together(folder, [(name, 0, values) for name, values in RUNS.items()] + parts)
     return folder
 
 
@@ -65,26 +72,20 @@ def test_two_processes_train_as_one(
 
 
 def test_a_run_goes_on_with_another_number_of_processes(
-    together: Make, make_loop: Make, make_rows: Make, series_of: Series, tmp_path: Path
+    two: Path, loops_in: Make, make_loop: Make, make_rows: Make, series_of: Series, tmp_path: Path
 ) -> None:
     """One process, then two replicas, then two shards, twice, then one again."""
     data, held_out = make_rows(40), make_rows(10, seed=1)
     make_loop("whole", data, held_out, **STEPS).run()
-    loop = make_loop("parts", data, held_out, **STEPS)
-    loop._one_step = stop_after(loop, 7)
-    loop.run()
-    loop.session.__exit__(None, None, None)
-    sharded = STEPS | {"parallel": "fsdp"}
-    together(tmp_path, [("parts", 14, STEPS), ("parts", 18, sharded), ("parts", 21, sharded)])
-    written = tmp_path / "parts" / "checkpoints" / "step_000021" / "trainer_state"
+    written = two / "parts" / "checkpoints" / "step_000021" / "trainer_state"
     assert sorted(p.name for p in written.glob("*.safetensors")) == [f"optimizer-0000{i}.safetensors" for i in (0, 1)]
-    assert not list((tmp_path / "parts" / "checkpoints" / ".shards.tmp").iterdir())
-    last = make_loop("parts", data, held_out, **STEPS)
-    last.run()
-    whole, parts = series_of(tmp_path / "whole", Metric.LOSS), series_of(tmp_path / "parts", Metric.LOSS)
+    assert not list((two / "parts" / "checkpoints" / ".shards.tmp").iterdir())
+    with loops_in(two) as make:
+        make("parts", data, held_out, **STEPS).run()
+    whole, parts = series_of(tmp_path / "whole", Metric.LOSS), series_of(two / "parts", Metric.LOSS)
     assert list(parts) == list(whole)
     assert list(parts.values()) == pytest.approx(list(whole.values()), rel=1e-4)
-    begins = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    begins = [json.loads(line) for line in (two / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in begins if record["kind"] == "begin"] == [0, 7, 14, 18, 21]
 
 
