@@ -23,6 +23,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('sweeps')}/optuna.db"
 
 
+@pytest.fixture(scope="module")
+def studies(url: str) -> Studies:
+    return Studies(url)
+
+
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     return request.node.name
@@ -60,10 +65,10 @@ def trained(study: SweepStudy, *percents: int, value: float) -> tuple[int, bool]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc"])
-def test_every_sampler_stays_in_the_space_and_gives_plain_values(url: str, name: str, sampler: str) -> None:
+def test_every_sampler_stays_in_the_space_and_gives_plain_values(studies: Studies, name: str, sampler: str) -> None:
     search = NUMBERS | EXPERTS | {"weight_decay": {"low": 0, "high": 0.18, "step": 0.05}, "dtype": None}
-    study = Studies(url).open(name, spec_of(search, sampler=sampler, startup_trials=2))
-    for _ in range(8):
+    study = studies.open(name, spec_of(search, sampler=sampler, startup_trials=2))
+    for _ in range(5):
         trial = asked(study)
         study.complete(trial.number, [cost(trial.settings)])
     for trial in study.trials():
@@ -73,18 +78,7 @@ def test_every_sampler_stays_in_the_space_and_gives_plain_values(url: str, name:
         assert trial.params["dtype"] in ("bfloat16", "float16", "float32")
         assert ("num_experts" in trial.params) == trial.params["use_moe"]
         assert {type(value) for value in trial.params.values()} <= {int, float, str, bool}
-    assert len({t.params["learning_rate"] for t in study.trials()}) == 8
-
-
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_a_sampler_that_learns_finds_better_values_than_chance(url: str, name: str, sampler: str) -> None:
-    search = {"learning_rate": NUMBERS["learning_rate"], "weight_decay": (0.0, 0.2)}
-    study = Studies(url).open(name, spec_of(search, sampler=sampler, startup_trials=5, seed=1))
-    for _ in range(30):
-        trial = asked(study)
-        study.complete(trial.number, [cost(trial.settings)])
-    costs = [trial.values[0] for trial in study.trials()]
-    assert sum(costs[-10:]) < 0.7 * sum(costs[:10])
+    assert len({t.params["learning_rate"] for t in study.trials()}) == 5
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc"])
@@ -93,7 +87,7 @@ def test_a_restart_before_every_trial_changes_nothing(url: str, name: str, sampl
 
     def run(study_name: str, restart: bool) -> list[dict[str, Any]]:
         study = opened(url, study_name, spec)
-        for _ in range(5):
+        for _ in range(4):
             study = opened(url, study_name, spec) if restart else study
             trial = asked(study)
             study.complete(trial.number, [cost(trial.settings)])
@@ -101,16 +95,16 @@ def test_a_restart_before_every_trial_changes_nothing(url: str, name: str, sampl
 
     whole = run(name, restart=False)
     assert run(f"{name}-again", restart=True) == whole
-    assert len({params["learning_rate"] for params in whole}) == 5
+    assert len({params["learning_rate"] for params in whole}) == 4
 
 
-def test_another_seed_gives_other_settings(url: str, name: str) -> None:
-    first = asked(Studies(url).open(name, spec_of(seed=1)))
-    assert first.settings != asked(Studies(url).open(f"{name}-2", spec_of(seed=2))).settings
+def test_another_seed_gives_other_settings(studies: Studies, name: str) -> None:
+    first = asked(studies.open(name, spec_of(seed=1)))
+    assert first.settings != asked(studies.open(f"{name}-2", spec_of(seed=2))).settings
 
 
-def test_trials_at_the_same_time_differ(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of(startup_trials=2))
+def test_trials_at_the_same_time_differ(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of(startup_trials=2))
     for _ in range(3):
         trial = asked(study)
         study.complete(trial.number, [cost(trial.settings)])
@@ -150,9 +144,9 @@ def test_a_process_that_dies_between_ask_and_tell_loses_nothing(url: str, name: 
     assert opened(url, name, spec).trials()[0].values == (2.0,)
 
 
-def test_a_trial_that_was_asked_for_half_is_asked_for_to_the_end(url: str, name: str) -> None:
+def test_a_trial_that_was_asked_for_half_is_asked_for_to_the_end(studies: Studies, url: str, name: str) -> None:
     spec = spec_of()
-    whole = asked(Studies(url).open(f"{name}-whole", spec)).settings
+    whole = asked(studies.open(f"{name}-whole", spec)).settings
     study = opened(url, name, spec)
 
     class KilledError(BaseException):
@@ -191,8 +185,8 @@ def test_a_function_chooses_settings_that_are_kept(url: str, name: str) -> None:
     assert "ZeroDivisionError" in study.trials()[2].reason
 
 
-def test_a_trial_by_hand_waits_and_goes_first(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of(NUMBERS | EXPERTS))
+def test_a_trial_by_hand_waits_and_goes_first(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of(NUMBERS | EXPERTS))
     added = study.enqueue({"learning_rate": "1e-4", "batch_size": 16, "use_moe": False, "num_experts": 3})
     assert (added.state, added.by_hand) == (TrialState.WAITING, True)
     assert added.params == {"learning_rate": 1e-4, "batch_size": 16, "use_moe": False}  # without a mixture no experts
@@ -201,8 +195,8 @@ def test_a_trial_by_hand_waits_and_goes_first(url: str, name: str) -> None:
     assert not asked(study).by_hand
 
 
-def test_a_trial_by_hand_outside_the_space_is_refused_with_all_that_is_wrong(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of(NUMBERS | EXPERTS))
+def test_a_trial_by_hand_outside_the_space_is_refused_with_all_that_is_wrong(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of(NUMBERS | EXPERTS))
     with pytest.raises(SettingsError) as caught:
         study.enqueue({"learning_rate": 1, "batch_size": "many", "use_moe": True, "epochs": 3})
     found = {problem.field: problem.code for problem in caught.value.problems}
@@ -237,17 +231,17 @@ def test_an_excluded_trial_counts_nowhere(url: str, name: str) -> None:
         study.exclude(99, True)
 
 
-def test_the_sampler_does_not_learn_from_an_excluded_trial(url: str, name: str) -> None:
+def test_the_sampler_does_not_learn_from_an_excluded_trial(studies: Studies, name: str) -> None:
     spec = spec_of({"dtype": ["bfloat16", "float16", "float32"]}, startup_trials=3)
 
     def draws(study_name: str, excluded: bool) -> list[str]:
-        study = Studies(url).open(study_name, spec)
-        for dtype in ("bfloat16", "float16", "float32") * 3:
+        study = studies.open(study_name, spec)
+        for dtype in ("bfloat16", "float16", "float32") * 2:
             trial = study.enqueue({"dtype": dtype})
             asked(study)
             study.complete(trial.number, [0.0 if dtype == "float16" else 1.0])
             study.exclude(trial.number, excluded and dtype == "float16")
-        return [asked(study).settings["dtype"] for _ in range(6)]
+        return [asked(study).settings["dtype"] for _ in range(5)]
 
     assert draws(name, excluded=False).count("float16") > draws(f"{name}-2", excluded=True).count("float16")
 
@@ -267,9 +261,9 @@ def test_a_trial_over_a_limit_is_no_solution(url: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_the_sampler_keeps_away_from_what_is_over_a_limit(url: str, name: str, sampler: str) -> None:
+def test_the_sampler_keeps_away_from_what_is_over_a_limit(studies: Studies, name: str, sampler: str) -> None:
     search = {"learning_rate": (1e-5, 1e-2), "weight_decay": (0.0, 0.2)}
-    study = Studies(url).open(name, spec_of(search, sampler=sampler, startup_trials=5))
+    study = studies.open(name, spec_of(search, sampler=sampler, startup_trials=5))
     for _ in range(24):
         trial = asked(study)
         decay = trial.settings["weight_decay"]  # the more the better, but not above 0.1
@@ -279,8 +273,8 @@ def test_the_sampler_keeps_away_from_what_is_over_a_limit(url: str, name: str, s
     assert 0.05 < study.trial(study.best()[0]).params["weight_decay"] <= 0.1
 
 
-def test_of_several_objectives_the_front_is_best(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of(objectives=["eval/loss", "perf/tokens_per_second"]))
+def test_of_several_objectives_the_front_is_best(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of(objectives=["eval/loss", "perf/tokens_per_second"]))
     for values in ([2.0, 100.0], [1.0, 50.0], [2.0, 90.0], [3.0, 200.0], [1.0, 40.0], [2.0, 100.0]):
         study.complete(asked(study).number, values)
     assert study.best() == [0, 1, 3, 5]
@@ -293,30 +287,32 @@ def test_of_several_objectives_the_front_is_best(url: str, name: str) -> None:
     assert asked(study).settings
 
 
-def test_large_is_good_where_that_is_asked_for(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of(objectives=["eval/reward"]))
+def test_large_is_good_where_that_is_asked_for(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of(objectives=["eval/reward"]))
     for value in (1.0, 3.0, 2.0):
         study.complete(asked(study).number, [value])
     assert study.best() == [1]
 
 
-def test_no_trial_is_best_while_none_is_complete(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of())
+def test_no_trial_is_best_while_none_is_complete(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of())
     study.fail(asked(study).number, "broken")
     asked(study)
     assert study.best() == [] and study.importance() == {}
 
 
-@pytest.mark.parametrize("pruner", ["median", "asha", "hyperband"])
-@pytest.mark.parametrize("metric", ["eval/loss", "eval/reward"])
-def test_every_pruner_ends_the_worst_and_keeps_the_best(url: str, name: str, pruner: str, metric: str) -> None:
+@pytest.mark.parametrize(
+    ("pruner", "metric"),
+    [("median", "eval/loss"), ("median", "eval/reward"), ("asha", "eval/reward"), ("hyperband", "eval/loss")],
+)
+def test_every_pruner_ends_the_worst_and_keeps_the_best(studies: Studies, name: str, pruner: str, metric: str) -> None:
     sign = 1 if metric == "eval/loss" else -1
-    study = Studies(url).open(name, spec_of(objectives=[metric], pruner=pruner, first_stage=10))
+    study = studies.open(name, spec_of(objectives=[metric], pruner=pruner, first_stage=10))
     numbers: dict[float, tuple[int, bool]] = {}
     for value in (3, 2, 1, 5, 6, 7, 0.5, 8):
         number = asked(study).number
         pruned = False
-        for percent in (10, 20, 30, 60, 90):
+        for percent in (10, 30, 90):
             study.report(number, percent, sign * value)
             if pruned := study.should_prune(number):
                 study.prune(number, "others are better")
@@ -329,8 +325,8 @@ def test_every_pruner_ends_the_worst_and_keeps_the_best(url: str, name: str, pru
     assert study.trials()[numbers[8][0]].state is (TrialState.PRUNED if numbers[8][1] else TrialState.COMPLETE)
 
 
-def test_median_compares_trainings_that_are_evaluated_at_other_percents(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of(pruner="median", first_stage=20))
+def test_median_compares_trainings_that_are_evaluated_at_other_percents(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of(pruner="median", first_stage=20))
     for percents in ((11, 33, 66, 100), (10, 40, 80, 100), (25, 50, 75, 100)):
         assert not trained(study, *percents, value=1.0)[1]
     number = asked(study).number
@@ -340,9 +336,9 @@ def test_median_compares_trainings_that_are_evaluated_at_other_percents(url: str
     assert study.should_prune(number)
 
 
-def test_nothing_is_ended_early_at_its_end_or_without_a_pruner(url: str, name: str) -> None:
+def test_nothing_is_ended_early_at_its_end_or_without_a_pruner(studies: Studies, name: str) -> None:
     for pruner, expected in (("none", [False] * 3), ("asha", [False, True, False])):
-        study = Studies(url).open(f"{name}-{pruner}", spec_of(pruner=pruner, first_stage=50, reduction=2))
+        study = studies.open(f"{name}-{pruner}", spec_of(pruner=pruner, first_stage=50, reduction=2))
         answers = []
         for value, percent in ((1.0, 50), (2.0, 50), (3.0, 100)):
             number = asked(study).number
@@ -351,8 +347,8 @@ def test_nothing_is_ended_early_at_its_end_or_without_a_pruner(url: str, name: s
         assert answers == expected
 
 
-def test_what_is_not_a_number(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of(pruner="asha", startup_trials=1))
+def test_what_is_not_a_number(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of(pruner="asha", startup_trials=1))
     number = asked(study).number
     study.report(number, 5, math.nan)
     assert study.should_prune(number)  # even before the first stage
@@ -377,8 +373,8 @@ def test_a_decision_to_prune_outlives_the_process(url: str, name: str) -> None:
     assert (ended.state, ended.decided, ended.reason) == (TrialState.PRUNED, False, "worse than others at 10 %")
 
 
-def test_telling_twice_changes_nothing(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of())
+def test_telling_twice_changes_nothing(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of())
     number = asked(study).number
     study.report(number, 10, 3.0)
     study.report(number, 10, 9.0)
@@ -423,9 +419,9 @@ def test_a_deleted_study_is_gone_and_does_not_show_through(url: str, name: str) 
     assert web.open(name, spec_of()).trials() == []
 
 
-def test_the_setting_that_matters_is_the_most_important_one(url: str, name: str) -> None:
-    study = Studies(url).open(name, spec_of({"learning_rate": None, "weight_decay": None}, sampler="qmc"))
-    for _ in range(24):
+def test_the_setting_that_matters_is_the_most_important_one(studies: Studies, name: str) -> None:
+    study = studies.open(name, spec_of({"learning_rate": None, "weight_decay": None}, sampler="qmc"))
+    for _ in range(16):
         trial = asked(study)
         study.complete(trial.number, [cost(trial.settings)])
     found = study.importance()

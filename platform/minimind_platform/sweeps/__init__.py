@@ -6,6 +6,7 @@ spec     everything that a person decides about a sweep
 space_checks  whether trainings accept all of a search space
 points   one trial by hand, all of a grid
 study    the Optuna study behind a sweep; its trials, where they are kept, samplers and pruners in files beside it
+importance  which settings make trials good
 store    sweeps as rows of the queue's database
 service  what a person can do with sweeps
 loop     the scheduler's part: asks for trials, queues them, prunes, tells how they ended

@@ -13,7 +13,6 @@ tell; one at a time asks. Importing this module imports Optuna, about 0.3 s.
 import json
 import math
 import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -29,6 +28,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as Stage
 
 from minimind_platform.errors import NotFoundError, Problem, SettingsError
+from minimind_platform.sweeps.importance import importances
 from minimind_platform.sweeps.points import grid, read_point
 from minimind_platform.sweeps.samplers import distribution, pruner, sampler
 from minimind_platform.sweeps.space import Param, holds
@@ -38,8 +38,6 @@ from minimind_platform.sweeps.study_trials import Note, StudyTrial, clean, front
 from minimind_platform.sweeps.views import TrialState
 
 Function = Callable[[optuna.Trial], Mapping[str, Any]]
-FEWEST_FOR_IMPORTANCE = 5
-"""Complete trials below which nothing can be said about which setting matters."""
 
 
 class Studies:
@@ -130,7 +128,7 @@ class SweepStudy:
         Raises:
             SettingsError: what does not fit into the search space.
         """
-        chosen = dict(params) if self._spec.function else read_point(self._spec, params)
+        chosen = _plain(params) if self._spec.function else read_point(self._spec, params)
         wanted = create_trial(
             state=Stage.WAITING, system_attrs={"fixed_params": chosen}, user_attrs={Note.BY_HAND: True}
         )
@@ -163,7 +161,8 @@ class SweepStudy:
     @told
     def decide(self, number: int, reason: str) -> None:
         """Note that a running trial is to be pruned, before its task is stopped."""
-        self._note(number, Note.DECIDED, reason)
+        with suppress(UpdateFinishedTrialError):
+            self._storage.set_trial_user_attr(self._frozen(number)._trial_id, Note.DECIDED, reason)
 
     @told
     def complete(self, number: int, values: Sequence[float], excess: Mapping[str, float] | None = None) -> None:
@@ -174,27 +173,22 @@ class SweepStudy:
             excess: by what a limit was passed, by the limit's name; with one above 0 the trial is no solution.
         """
         if any(math.isnan(value) for value in values):
-            self.fail(number, "The value is not a number.")
-            return
-        self._constrain(number, excess or {})
-        self._tell(number, Stage.COMPLETE, list(values))
+            self._end(number, Stage.FAIL, reason="The value is not a number.")
+        else:
+            self._end(number, Stage.COMPLETE, list(values), excess=excess)
 
     @told
     def prune(self, number: int, reason: str, excess: Mapping[str, float] | None = None) -> None:
         """A trial was ended early; its newest report is its value. With several objectives there is no such value: it
         counts as failed, unless a limit was passed."""
-        if len(self._spec.objectives) > 1 and not any(value > 0 for value in (excess or {}).values()):
-            self.fail(number, reason)
-            return
-        self._note(number, Note.REASON, reason)
-        self._constrain(number, excess or {})
-        self._tell(number, Stage.PRUNED)
+        several = len(self._spec.objectives) > 1
+        solution = all(value <= 0 for value in (excess or {}).values())
+        self._end(number, Stage.FAIL if several and solution else Stage.PRUNED, reason=reason, excess=excess)
 
     @told
     def fail(self, number: int, reason: str) -> None:
         """A trial has failed by itself: samplers leave it out."""
-        self._note(number, Note.REASON, reason)
-        self._tell(number, Stage.FAIL)
+        self._end(number, Stage.FAIL, reason=reason)
 
     @told
     def exclude(self, number: int, excluded: bool) -> None:
@@ -228,17 +222,10 @@ class SweepStudy:
 
     @told
     def importance(self, objective: int = 0) -> dict[str, float]:
-        """Share of each searched setting in what makes trials good (PED-ANOVA), largest first; {} while too few trials
-        are complete. The first call imports scikit-learn by way of Optuna, about 1.5 s."""
-        from optuna.importance import get_param_importances
-
+        """Share of each searched setting in what makes trials good, largest first; {} while too few trials tell."""
         sign = self._spec.objectives[objective].sign
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ended = self._study.get_trials(deepcopy=False, states=(Stage.COMPLETE,))
-            if len(ended) < FEWEST_FOR_IMPORTANCE or len({trial.values[objective] for trial in ended}) < 2:
-                return {}
-            return get_param_importances(self._study, target=lambda trial: sign * trial.values[objective])
+        complete = self._study.get_trials(deepcopy=False, states=(Stage.COMPLETE,))
+        return importances(complete, lambda trial: sign * trial.values[objective])
 
     # parts
 
@@ -270,22 +257,25 @@ class SweepStudy:
             self.fail(trial.number, f"{type(error).__name__}: {error}")
             raise
 
-    def _tell(self, number: int, stage: Stage, values: list[float] | None = None) -> None:
-        self._frozen(number)
-        with suppress(UpdateFinishedTrialError):  # another process was faster
-            self._study.tell(number, values, state=stage, skip_if_finished=True)
-
-    def _constrain(self, number: int, excess: Mapping[str, float]) -> None:
-        """What `Trial.set_constraint` does, which takes no trial of another process."""
+    def _end(
+        self,
+        number: int,
+        stage: Stage,
+        values: list[float] | None = None,
+        reason: str = "",
+        excess: Mapping[str, float] | None = None,
+    ) -> None:
+        """What `Study.tell` and `Trial.set_constraint` do, for a trial that another process may have asked for."""
         trial = self._frozen(number)
+        if stage == Stage.PRUNED and trial.last_step is not None and len(self._spec.objectives) == 1:
+            newest = trial.intermediate_values[trial.last_step]
+            values = None if math.isnan(newest) else [newest]
         with suppress(UpdateFinishedTrialError):
-            for name, value in excess.items():
+            for name, value in (excess or {}).items():
                 self._storage.set_trial_system_attr(trial._trial_id, f"{_CONSTRAINTS_KEY}:{name}", float(value))
-
-    def _note(self, number: int, note: Note, text: str) -> None:
-        trial = self._frozen(number)
-        with suppress(UpdateFinishedTrialError):
-            self._storage.set_trial_user_attr(trial._trial_id, note, text)
+            if reason:
+                self._storage.set_trial_user_attr(trial._trial_id, Note.REASON, reason)
+            self._storage.set_trial_state_values(trial._trial_id, stage, values)
 
     def _frozen(self, number: int) -> FrozenTrial:
         try:
@@ -320,5 +310,5 @@ def _plain(settings: Any) -> dict[str, Any]:
     try:
         return json.loads(json.dumps(dict(settings)))
     except (TypeError, ValueError) as error:
-        text = f"The function must return plain values, such as numbers and texts: {error}."
+        text = f"Settings must be plain values, such as numbers and texts: {error}."
         raise SettingsError([Problem("search", "no_plain_settings", text)]) from None
