@@ -31,6 +31,8 @@ def test_a_sweep_ends_when_its_trials_were_made_but_not_before_those_that_people
     assert end_reason(sweep, make_trials(1.0, PRUNED), 0) == ""
     assert end_reason(sweep, make_trials(1.0, PRUNED, RUNS), 0) == "3 trials were made"
     assert end_reason(sweep, make_trials(1.0, PRUNED, TrialState.WAITING), 0) == ""
+    taken_back = make_trials(1.0, PRUNED, TrialState.WAITING, excluded=True)  # it is never asked for
+    assert end_reason(sweep, taken_back, 0) == "3 trials were made"
 
 
 def test_a_sweep_ends_when_its_time_is_over() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
 from minimind_platform.sweeps.spec import SweepSpec, read_spec
@@ -417,6 +418,18 @@ def test_a_deleted_study_is_gone_and_does_not_show_through(url: str, name: str) 
     asked(following)
     assert [t.state for t in web.open(f"{name}-next", spec_of()).trials()] == [TrialState.RUNNING]
     assert web.open(name, spec_of()).trials() == []
+
+
+def test_a_process_reads_a_trial_that_has_ended_once(studies: Studies, url: str, name: str) -> None:
+    study = studies.open(name, spec_of())
+    study.complete(asked(study).number, [1.0])
+    web = Studies(url)
+    assert [trial.values for trial in web.open(name, spec_of()).trials()] == [(1.0,)]
+    read: list[str] = []
+    assert web._storage is not None
+    event.listen(web._storage.engine, "before_cursor_execute", lambda *given: read.append(given[2]))
+    assert [trial.values for trial in web.open(name, spec_of(n_trials=50)).trials()] == [(1.0,)]
+    assert read and not [statement for statement in read if "trial_values" in statement or "trial_params" in statement]
 
 
 def test_the_setting_that_matters_is_the_most_important_one(studies: Studies, name: str) -> None:

@@ -20,7 +20,7 @@ OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 def end_reason(sweep: Sweep, trials: Sequence["StudyTrial"], device_seconds: float) -> str:
     """Why no new trial shall begin; "" if one may. Trials that people added are made in any case."""
     spec = sweep.spec
-    if any(trial.state is TrialState.WAITING for trial in trials):
+    if any(trial.state is TrialState.WAITING and not trial.excluded for trial in trials):
         return ""
     if len(trials) >= spec.n_trials:
         return f"{spec.n_trials} trials were made"

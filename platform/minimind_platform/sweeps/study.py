@@ -38,6 +38,8 @@ from minimind_platform.sweeps.study_trials import Note, StudyTrial, clean, front
 from minimind_platform.sweeps.views import TrialState
 
 Function = Callable[[optuna.Trial], Mapping[str, Any]]
+REMEMBERED = 16
+"""Studies whose ended trials a process remembers, those that were looked at last."""
 
 
 class Studies:
@@ -46,11 +48,12 @@ class Studies:
     def __init__(self, url: str) -> None:
         self._url = url
         self._storage: RDBStorage | None = None
+        self._known: dict[str, tuple[int, CountedStorage]] = {}
         self._lock = threading.Lock()
 
     @told
     def open(self, sweep_id: str, spec: SweepSpec) -> "SweepStudy":
-        """The study of a sweep; a new one if it has none. Keep it: it remembers the trials that have ended.
+        """The study of a sweep; a new one if it has none.
 
         Raises:
             PlatformError: the database cannot be opened; DatabaseUnavailableError: it does not answer now.
@@ -58,20 +61,34 @@ class Studies:
         storage = self._opened()
         directions = [StudyDirection[one.direction.upper()] for one in spec.objectives]
         try:
-            storage.get_study_id_from_name(sweep_id)
+            study_id = storage.get_study_id_from_name(sweep_id)
         except KeyError:
             with suppress(DuplicatedStudyError):  # another process may be faster
                 storage.create_new_study(directions, sweep_id)
-        return SweepStudy(storage, sweep_id, spec)
+            study_id = storage.get_study_id_from_name(sweep_id)
+        return SweepStudy(self._remembering(sweep_id, study_id, storage), sweep_id, spec)
 
     @told
     def delete(self, sweep_id: str) -> None:
         """Forget a study with all of its trials. One that is not there is no error."""
         storage = self._opened()
+        self._known.pop(sweep_id, None)
         try:
             storage.delete_study(storage.get_study_id_from_name(sweep_id))
         except KeyError:
             return
+
+    def _remembering(self, sweep_id: str, study_id: int, storage: RDBStorage) -> CountedStorage:
+        """What remembers the trials of a study that have ended. One for each study: SQLite gives the row number of a
+        deleted study to the next one."""
+        with self._lock:
+            known = self._known.pop(sweep_id, None)
+            if known is None or known[0] != study_id:
+                known = study_id, CountedStorage(storage)
+            self._known[sweep_id] = known
+            for oldest in list(self._known)[:-REMEMBERED]:
+                del self._known[oldest]
+            return known[1]
 
     def _opened(self) -> RDBStorage:
         with self._lock:
@@ -84,9 +101,8 @@ class SweepStudy:
     """One study. A number of no trial gives a NotFoundError, a database that does not answer a
     DatabaseUnavailableError."""
 
-    def __init__(self, storage: RDBStorage, name: str, spec: SweepSpec) -> None:
-        # A cache for each study: SQLite gives the row number of a deleted study to the next one.
-        self._storage = CountedStorage(storage)
+    def __init__(self, storage: CountedStorage, name: str, spec: SweepSpec) -> None:
+        self._storage = storage
         self._study = self._as_study(RandomSampler(seed=0), name)
         self._id = self._study._study_id
         self._spec = spec
