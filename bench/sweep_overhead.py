@@ -56,8 +56,8 @@ def by_hand(home: Path, number: int) -> tuple[float, float]:
 
 
 @contextlib.contextmanager
-def servers(settings: Settings) -> Iterator[None]:
-    """Tracking server and scheduler."""
+def servers(settings: Settings) -> Iterator[list[Server]]:
+    """Tracking server and scheduler, to be started again by the caller should one die."""
     supervisor = Supervisor(settings)
     started: list[Server] = [supervisor._tracking(), supervisor._scheduler()]
     try:
@@ -65,7 +65,7 @@ def servers(settings: Settings) -> Iterator[None]:
             server.start()
         while not answers(f"{settings.tracking}/health"):
             time.sleep(0.1)
-        yield
+        yield started
     finally:
         for server in started:
             server.ask_to_stop()
