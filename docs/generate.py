@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 from minimind_platform.settings import Settings
+from minimind_platform.sweeps.spec import option_fields
 from trainer.configs import TRAINING_TYPES, TrainConfig
 from trainer.fields import ConfigField, config_fields, reward_kinds, told
 from trainer.presets import PRESETS
@@ -39,7 +40,7 @@ def configuration() -> str:
     """The text of docs/configuration.md."""
     parts = [_INTRO, _platform(), _presets(), _starts()]
     parts += [_training_type(cls) for cls in TRAINING_TYPES.values()]
-    parts.append(_rewards())
+    parts += [_rewards(), _sweeps()]
     return "\n".join(parts)
 
 
@@ -114,6 +115,12 @@ def _rewards() -> str:
             values = field.range_text or field.kind
             lines.append(f"| `{name}` | {of} | {default} | {values} | {field.help} |")
     return "\n".join([*lines, ""])
+
+
+def _sweeps() -> str:
+    lines = ["## Sweeps", "", "How a sweep searches; [sweeps.md](sweeps.md) tells more.", ""]
+    lines += ["| option | default | values | meaning |", "|---|---|---|---|"]
+    return "\n".join([*lines, *map(_row, option_fields()), ""])
 
 
 def _row(field: ConfigField) -> str:

@@ -12,6 +12,7 @@ TOGETHER = {
     "tests/integration/test_several_processes.py": "one tracking server",
     "tests/integration/test_standalone.py": "one tracking server",
     "tests/integration/test_submit.py": "one tracking server",
+    "tests/integration/test_sweep_api.py": "one platform, and the examples in their order",
     "tests/integration/test_sweeps.py": "one tracking server",
     "tests/integration/test_uploads.py": "one tracking server",
     "tests/trainer/test_policy.py": "MiniMind's models",

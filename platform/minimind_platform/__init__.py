@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         TrackingUnavailableError,
         TrainerError,
     )
+    from minimind_platform.exports import Model
     from minimind_platform.samples import SampleQuery
     from minimind_platform.service import Platform
     from minimind_platform.settings import Settings
+    from minimind_platform.sweeps.handle import SweepHandle, SweepPausedError
     from minimind_platform.sweeps.space import Param
     from minimind_platform.sweeps.spec import Objective, SweepSpec
     from minimind_platform.sweeps.views import Sweep, SweepCheck, SweepPage, SweepState, Trial, TrialState
@@ -51,12 +53,14 @@ if TYPE_CHECKING:
     from trainer.starts import Start
 
 _HOMES = {
+    "minimind_platform.exports": ("Model",),
     "minimind_platform.samples": ("SampleQuery",),
     "minimind_platform.service": ("Platform",),
     "minimind_platform.settings": ("Settings",),
     "minimind_platform.sweeps.space": ("Param",),
     "minimind_platform.sweeps.spec": ("Objective", "SweepSpec"),
     "minimind_platform.sweeps.views": ("Sweep", "SweepCheck", "SweepPage", "SweepState", "Trial", "TrialState"),
+    "minimind_platform.sweeps.handle": ("SweepHandle", "SweepPausedError"),
     "minimind_platform.tasks": ("ACTIVE", "ENDED", "Progress", "State", "Task", "TaskEvent", "TaskPage"),
     "minimind_platform.views": (
         "Check",
@@ -107,6 +111,7 @@ __all__ = [
     "JobState",
     "LogChunk",
     "Metric",
+    "Model",
     "ModelVersion",
     "NotFoundError",
     "Objective",
@@ -130,7 +135,9 @@ __all__ = [
     "State",
     "Sweep",
     "SweepCheck",
+    "SweepHandle",
     "SweepPage",
+    "SweepPausedError",
     "SweepSpec",
     "SweepState",
     "Task",

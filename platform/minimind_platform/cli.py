@@ -129,6 +129,10 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
             action.add_argument("--force", action="store_true", help="even if the data has changed since")
         action.set_defaults(action=name)
 
+    from minimind_platform import cli_sweeps
+
+    cli_sweeps.add_commands(command, words)
+
     models = command("models", "List model versions, newest first.", tasks.models)
     models.add_argument("--json", action="store_true", help="print JSON")
 

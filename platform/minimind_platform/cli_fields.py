@@ -6,6 +6,7 @@ values = field_values(parser.parse_args(["--data-path", "dataset/sft.jsonl"]))
 """
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from trainer.fields import ConfigField, told
@@ -26,15 +27,31 @@ def add_fields(parser: argparse.ArgumentParser, fields: list[ConfigField]) -> No
     """Add an option for every field, with `_` and with `-`. Values stay text; the config converts and checks them."""
     groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
     for field in fields:
-        names = [spelling for name in (field.name, *field.aliases) for spelling in _spellings(name)]
-        options: dict[str, Any] = {"metavar": field.kind.upper() if field.kind != "text" else "TEXT"}
-        if field.kind == "bool":
-            options = {"metavar": "true|false", "nargs": "?", "const": "true"}
-        elif field.choices:
-            options["metavar"] = "|".join(field.choices)
-        help_text = _help(field).replace("%", "%%")
-        dest = _PREFIX + field.name
-        groups[field.group].add_argument(*names, dest=dest, default=argparse.SUPPRESS, help=help_text, **options)
+        add_field(groups[field.group], field, field_dest(field))
+
+
+def add_field(group: argparse._ActionsContainer, field: ConfigField, dest: str, names: Sequence[str] = ()) -> None:
+    """Add one option.
+
+    Args:
+        group: where it goes.
+        field: that it is for.
+        dest: where its value goes.
+        names: without dashes; those of the field when left out.
+    """
+    names = [spelling for name in (names or (field.name, *field.aliases)) for spelling in _spellings(name)]
+    options: dict[str, Any] = {"metavar": field.kind.upper() if field.kind != "text" else "TEXT"}
+    if field.kind == "bool":
+        options = {"metavar": "true|false", "nargs": "?", "const": "true"}
+    elif field.choices:
+        options["metavar"] = "|".join(field.choices)
+    help_text = _help(field).replace("%", "%%")
+    group.add_argument(*names, dest=dest, default=argparse.SUPPRESS, help=help_text, **options)
+
+
+def field_dest(field: ConfigField) -> str:
+    """Where the value of a setting goes among the arguments."""
+    return _PREFIX + field.name
 
 
 def field_values(arguments: argparse.Namespace) -> dict[str, str]:

@@ -11,18 +11,21 @@ another machine too: Platform(Settings(tracking_uri=…, database_url=…)).
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
+from minimind_platform.exports import Model, best_of
 from minimind_platform.patience import POLL_SECONDS, Watch, left_running
 from minimind_platform.settings import Settings
 from minimind_platform.tasks import Task, TaskPage
 from minimind_platform.tracking_client import TrackingClient
-from minimind_platform.views import Point, Series
+from minimind_platform.views import ModelVersion, Point, Series
 from trainer.names import TaskFile
 from trainer.spool import read_records
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from minimind_platform.service import Platform
 
 MOST_TASKS = 100_000
 SHORT = 8
@@ -38,6 +41,7 @@ class Following:
         def task(self, id: str) -> Task: ...  # noqa: A002
         def tasks(self, **filters: Any) -> TaskPage: ...
         def series(self, id: str, keys: Sequence[str], since: dict[str, int] | None = None) -> dict[str, Series]: ...  # noqa: A002
+        def checkpoints(self, id: str) -> list[ModelVersion]: ...  # noqa: A002
         def scheduler_alive(self) -> bool: ...
 
     @overload
@@ -124,6 +128,14 @@ class Following:
             for task in tasks
         ]
         return pd.DataFrame(rows, index=pd.Index([task.id for task in tasks], name="id", dtype="str"))
+
+    def best_model(self, id: str) -> Model:  # noqa: A002
+        """The checkpoint of a task with the lowest held-out loss or the highest reward, else the last.
+
+        Raises:
+            NotFoundError: none is registered in MLflow yet.
+        """
+        return Model(best_of(self.checkpoints(id)), cast("Platform", self))
 
     def _source(self, task: Task, keys: Sequence[str]) -> "_Source":
         if (self.settings.task_dir(task.id) / TaskFile.CONFIG).exists():

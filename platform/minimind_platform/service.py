@@ -26,6 +26,7 @@ from minimind_platform.preflight import estimate
 from minimind_platform.samples import SampleQuery, read_samples
 from minimind_platform.settings import Settings
 from minimind_platform.submits import Submits, TrialPlace, label_problems
+from minimind_platform.sweeps.searching import Searching
 from minimind_platform.sweeps.service import Sweeps
 from minimind_platform.sweeps.views import Sweep
 from minimind_platform.tasks import ACTIVE, State, Task, TaskEvent, TaskPage
@@ -42,7 +43,7 @@ MEASURED_TASKS = 30
 """Newest tasks that are looked through for a speed to expect."""
 
 
-class Platform(Library, Following):
+class Platform(Library, Following, Searching):
     """Everything that a person can do. Times are seconds since 1970; errors are those of `errors.py`."""
 
     def __init__(self, settings: Settings | None = None) -> None:

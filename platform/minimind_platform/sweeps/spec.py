@@ -6,7 +6,7 @@ Problems name the option, or `search.<setting>`, or the setting itself.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -77,6 +77,25 @@ class Options(BaseModel):
     """Memory that a trial may take, of the GPU if it uses one; one that takes more is no solution. 0: no limit."""
     max_minutes: Annotated[float, Field(ge=0)] = 0
     """Time that a trial may take on its device; one that takes longer is ended and is no solution. 0: no limit."""
+
+
+class SweepOptions(TypedDict, total=False):
+    """The options as a program gives them, so that its editor knows their names and kinds."""
+
+    sampler: Literal["tpe", "random", "grid", "cmaes", "qmc"]
+    seed: int
+    startup_trials: int
+    pruner: Literal["none", "median", "asha", "hyperband"]
+    first_stage: int
+    reduction: int
+    n_trials: int
+    hours: float
+    device_hours: float
+    patience: int
+    parallel: int
+    priority: int
+    max_memory_mb: float
+    max_minutes: float
 
 
 class SweepSpec(Options):
