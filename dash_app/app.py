@@ -16,6 +16,7 @@ from dash_app.proxy import mlflow_router
 from dash_app.rest import add_error_handlers, rest_router
 from dash_app.rest_data import data_router
 from dash_app.rest_samples import samples_router
+from dash_app.rest_sweeps import sweeps_router
 from dash_app.statics import Statics
 from dash_app.texts import LANGUAGES
 from dash_app.ui import create_ui
@@ -35,6 +36,7 @@ def create_app(platform: "Platform") -> FastAPI:
     app.include_router(rest_router(platform))
     app.include_router(data_router(platform))
     app.include_router(samples_router(platform))
+    app.include_router(sweeps_router(platform))
     app.include_router(download_router(platform))
     app.include_router(mlflow_router(platform.settings.tracking))
     _add_small_routes(app)

@@ -139,8 +139,8 @@ def label_of(field: "ConfigField", kind: "TrainingType", t: Texts) -> list[Any]:
 
 def help_of(field: "ConfigField", kind: "TrainingType", t: Texts) -> list[Any]:
     """What stands below an input: what the setting does in a type, and the allowed values."""
-    limits = _limits(field)
-    shown = [html.Span(t("new.allowed", range=limits), className="range")] if limits else []
+    allowed = limits(field)
+    shown = [html.Span(t("new.allowed", range=allowed), className="range")] if allowed else []
     return [t.help(field, kind), *shown]
 
 
@@ -163,7 +163,7 @@ def _entry(
     )
 
 
-def _limits(field: "ConfigField") -> str:
+def limits(field: "ConfigField") -> str:
     """The allowed numbers: `8 – 32,768`, or as the field itself writes them."""
     if field.kind not in ("int", "float"):
         return ""

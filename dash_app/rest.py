@@ -7,6 +7,7 @@ The description in OpenAPI's format is at `/api/openapi.json`.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
@@ -15,12 +16,14 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from dash_app.live import live_delta
+from dash_app.texts import Texts, pick_texts
 from dash_app.views import answer, plain, task_view
 from minimind_platform.errors import (
     ConflictError,
     DatabaseUnavailableError,
     NotFoundError,
     PlatformError,
+    Problem,
     SettingsError,
     TrackingUnavailableError,
     TrainerError,
@@ -62,9 +65,9 @@ def add_error_handlers(app: FastAPI) -> None:
         return answer({"error": error.message, "hint": error.hint}, STATUS.get(type(error), 400))
 
     @app.exception_handler(TrainerError)
-    def trainer_error(_request: Request, error: TrainerError) -> JSONResponse:
+    def trainer_error(request: Request, error: TrainerError) -> JSONResponse:
         if isinstance(error, SettingsError):
-            return answer({"error": error.message, "problems": error.problems}, 422)
+            return answer({"error": error.message, "problems": told_problems(request, error.problems)}, 422)
         return answer({"error": error.message, "hint": error.hint}, 400)
 
     @app.exception_handler(RequestValidationError)
@@ -74,6 +77,17 @@ def add_error_handlers(app: FastAPI) -> None:
             for item in error.errors()
         ]
         return answer({"error": "The request is not as documented.", "problems": problems}, 422)
+
+
+def texts_of(request: Request) -> Texts:
+    """The language of a browser; scripts, which name none, get English."""
+    return pick_texts(request.cookies.get("lang"), request.headers.get("accept-language"))
+
+
+def told_problems(request: Request, problems: list[Problem]) -> list[Problem]:
+    """Problems with their sentences in the language of the request."""
+    t = texts_of(request)
+    return [replace(problem, message=t.problem(problem)) for problem in problems]
 
 
 def rest_router(platform: "Platform") -> APIRouter:

@@ -14,9 +14,9 @@ FOREVER = b"public, max-age=31536000, immutable"
 ASK_AGAIN = b"no-cache"
 
 PLOTLY_VERSION = "4.1.1"
-PLOTLY_PATH = "/assets/plotly-basic.min.js"
-PLOTLY_FILE = Path(__file__).parent / "vendor" / f"plotly-basic-{PLOTLY_VERSION}.min.js.gz"
-"""plotly.js with only line, bar and pie charts: a quarter of the whole. Of the same version as the Python package's."""
+PLOTLY_PATH = "/assets/plotly-cartesian.min.js"
+PLOTLY_FILE = Path(__file__).parent / "vendor" / f"plotly-cartesian-{PLOTLY_VERSION}.min.js.gz"
+"""plotly.js with charts in the plane only: a third of the whole. Of the same version as the Python package's."""
 
 RawHeaders = list[tuple[bytes, bytes]]
 

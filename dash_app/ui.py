@@ -13,7 +13,7 @@ import flask
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dash_app.components import attributes, empty, icon, link_button
-from dash_app.pages import data, models, new_task, task, tasks
+from dash_app.pages import data, models, new_sweep, new_task, sweep, sweeps, task, tasks
 from dash_app.texts import LANGUAGES, Texts, pick_texts
 from minimind_platform.errors import NotFoundError, PlatformError
 
@@ -45,9 +45,12 @@ INDEX = """<!DOCTYPE html>
 NAVIGATION = (
     ("nav.new", "/new", "plus-circle"),
     ("nav.tasks", "/tasks", "list-task"),
+    ("nav.sweeps", "/sweeps", "sliders"),
     ("nav.data", "/data", "database"),
     ("nav.models", "/models", "box-seam"),
 )
+ONE = {"tasks": (task.layout, "task"), "sweeps": (sweep.layout, "sweep")}
+"""Pages of one thing, by the path of its list, and how their texts begin."""
 
 
 class _Ui(Dash):
@@ -93,6 +96,7 @@ def create_ui(platform: "Platform") -> Dash:
         ClientsideFunction("minimind", "pageShown"), Input("page", "children"), prevent_initial_call=True
     )
     new_task.add_callbacks(ui, platform, current_texts)
+    new_sweep.add_callbacks(ui, platform, current_texts)
     models.add_callbacks(ui, platform, current_texts)
     task.add_callbacks(ui, platform, current_texts)
     return ui
@@ -104,21 +108,22 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
         "/": lambda: tasks.layout(platform, t),
         "/tasks": lambda: tasks.layout(platform, t),
         "/new": lambda: new_task.layout(platform, query, t),
+        "/sweeps": lambda: sweeps.layout(platform, t),
+        "/sweeps/new": lambda: new_sweep.layout(platform, query, t),
         "/data": lambda: data.layout(platform, query, t),
         "/models": lambda: models.layout(platform, t),
     }
     parts = path.rstrip("/") or "/"
     if parts in pages:
         return pages[parts]()
-    first, _, task_id = parts.lstrip("/").partition("/")
-    if first == "tasks" and task_id and "/" not in task_id:
+    first, _, one = parts.lstrip("/").partition("/")
+    if first in ONE and one and "/" not in one:
+        shown, name = ONE[first]
         try:
-            return task.layout(platform, task_id, t)
+            return shown(platform, one, t)
         except NotFoundError:
-            text = t("task.not_found_hint", id=task_id)
-            return empty(
-                "search", t("task.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary")
-            )
+            back = link_button(t(f"{name}.to_{first}"), f"/{first}", style="primary")
+            return empty("search", t(f"{name}.not_found"), t(f"{name}.not_found_hint", id=one), back)
     text = t("page.not_found_hint", path=path)
     return empty("search", t("page.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary"))
 
@@ -131,7 +136,8 @@ def _failed(error: Exception, t: Texts) -> html.Div:
 def is_page(path: str) -> bool:
     """Whether a path is one of our pages; whether its task exists is told by the page."""
     parts = path.strip("/").split("/")
-    return parts in ([""], ["tasks"], ["new"], ["data"], ["models"]) or (len(parts) == 2 and parts[0] == "tasks")
+    known = parts in ([""], ["tasks"], ["new"], ["sweeps"], ["data"], ["models"])
+    return known or (len(parts) == 2 and parts[0] in ONE)
 
 
 def _tell_unknown_pages(response: flask.Response) -> flask.Response:

@@ -67,7 +67,7 @@ window.mm = (function () {
   async function api(path, options) {
     const answer = await fetch(path, Object.assign({ headers: { Accept: "application/json" } }, options));
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) { throw Object.assign(new Error(body.error || text("failed")), { hint: body.hint || "", status: answer.status }); }
+    if (!answer.ok) { throw Object.assign(new Error(body.error || text("failed")), { hint: body.hint || "", problems: body.problems || [], status: answer.status }); }
     return body;
   }
 

@@ -9,7 +9,7 @@
 
   function load() {
     library = library || new Promise((resolve, reject) => {
-      document.head.append(h("script", { src: "/assets/plotly-basic.min.js?v=4.1.1", onload: () => resolve(window.Plotly), onerror: () => { library = null; reject(new Error("plotly")); } }));
+      document.head.append(h("script", { src: "/assets/plotly-cartesian.min.js?v=4.1.1", onload: () => resolve(window.Plotly), onerror: () => { library = null; reject(new Error("plotly")); } }));
     });
     return library;
   }

@@ -15,29 +15,49 @@
     return form;
   }
 
+  // What a form holds that nobody has touched yet: Dash tells only of changes.
+  function untouched(page) {
+    const values = {};
+    for (const input of page.querySelectorAll("[id^=field-]")) {
+      if (input.matches("input, select, textarea")) { values[input.id.slice(6)] = input.type === "checkbox" ? input.checked : input.value; }
+    }
+    const chosen = (selector) => { const input = page.querySelector(selector); return input ? input.value : null; };
+    return { values, type: chosen("#task-type input:checked"), preset: chosen("#preset input:checked"), start: chosen("#start"), name: chosen("#task-name"), priority: chosen("#task-priority") };
+  }
+
   let latest = null;
   function formChanged() {
     latest = gather();
     const changed = window.dash_clientside.callback_context.triggered_id;
     if (["preset", "start", "task-type"].includes(changed)) { trigger = changed; }
+    formTouched();
+  }
+
+  // The form of a sweep has parts of its own beside those of a training.
+  const formPage = () => document.querySelector("#new-task, #new-sweep");
+  const sweepParts = (page) => (page.id === "new-sweep" ? mm.space.gather() : {});
+  function formTouched() {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (!document.getElementById("new-task")) { return; }
-      window.dash_clientside.set_props("form-change", { data: Object.assign({ trigger, tried, count: count++ }, latest) });
+      const page = formPage(), parts = page && sweepParts(page);
+      if (!parts) { return; }
+      latest = latest || untouched(page);
+      window.dash_clientside.set_props(page.id === "new-sweep" ? "sweep-change" : "form-change", { data: Object.assign({ trigger, tried, count: count++ }, latest, parts) });
       trigger = "";
     }, PAUSE);
   }
 
   // The key is the page's, so that two clicks, or a click and a repeat by the browser, make one task.
   function formSubmitted(clicks) {
-    if (!clicks || sending || !latest) { return; }
-    const page = document.getElementById("new-task").dataset;
+    if (!clicks || sending) { return; }
+    const page = formPage(), told = page.dataset;
+    latest = latest || untouched(page);
     tried = true;
     sending = true;
     focusSummary = true;
     clearTimeout(timer);
     setTimeout(() => { sending = false; }, 700);
-    window.dash_clientside.set_props("form-submit", { data: Object.assign({ count: count++, key: page.key, parent: page.parent }, latest) });
+    window.dash_clientside.set_props(page.id === "new-sweep" ? "sweep-submit" : "form-submit", { data: Object.assign({ count: count++, key: told.key, parent: told.parent }, latest, sweepParts(page)) });
   }
 
   document.addEventListener("click", (event) => {
@@ -47,6 +67,9 @@
       // What is advised goes away when it is followed.
       if (pick.closest("#plan")) { document.getElementById(`field-${pick.dataset.pick}`).focus(); }
       return;
+    }
+    if (event.target.closest("#search-settings")) {
+      try { sessionStorage.setItem("sweep-from-task", JSON.stringify(latest || untouched(formPage()))); } catch (error) { /* then the sweep begins empty */ }
     }
     const jump = event.target.closest("a.jump");
     if (jump) {
@@ -59,7 +82,7 @@
   });
 
   document.addEventListener("keydown", (event) => {
-    const submit = document.getElementById("submit-task");
+    const submit = document.querySelector("#submit-task, #submit-sweep");
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit) { event.preventDefault(); submit.click(); }
   });
 
@@ -84,9 +107,9 @@
   }
 
   function start(root) {
-    const form = root.querySelector("#new-task");
+    const form = root.querySelector("#new-task, #new-sweep");
     if (!form) { return; }
-    tried = false; sending = false; focusSummary = false; trigger = "";
+    tried = false; sending = false; focusSummary = false; trigger = ""; latest = null;
     mark(form);
     new MutationObserver((changes) => {
       mark(form);
@@ -97,5 +120,6 @@
   }
 
   window.dash_clientside.minimind = Object.assign(window.dash_clientside.minimind || {}, { formChanged, formSubmitted });
+  mm.formTouched = formTouched;
   mm.pages.push(start);
 })();

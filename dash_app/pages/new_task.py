@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, Any
 import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
 
-from dash_app import forms, pickers, reward_form, start_form
-from dash_app.components import attributes, card, icon, notice, page_head
+from dash_app import forms, start_form
+from dash_app.components import attributes, card, link_button, notice, page_head
+from dash_app.form_changes import (
+    EMPTY_CODES,
+    Updates,
+    extras,
+    held_values,
+    settings_of,
+    shown_problems,
+    summary,
+    switched,
+    types_to_choose,
+)
 from dash_app.plans import advice, plan, plan_card
 from dash_app.texts import Texts
 from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
 
 if TYPE_CHECKING:
-    from minimind_platform import Platform, Problem, TrainingType
+    from minimind_platform import Platform
 
-EMPTY_CODES = frozenset({"missing", "string_too_short"})
-"""Problems of a field that nobody has filled in yet; not shown before the first try to submit."""
 PRIORITIES = (("normal", "0"), ("high", "10"), ("low", "-10"))
 
 
@@ -31,10 +40,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         chosen = next(iter(types))
     values = forms.default_values(types, chosen)
     if parent:
-        fields = forms.type_fields(types, chosen)
-        values |= {
-            name: forms.form_value(f, parent.config[name]) for name, f in fields.items() if name in parent.config
-        }
+        values |= held_values(types, chosen, parent.config)
     if query.get("base"):
         values["from_weight"] = query["base"]
     if query.get("data"):
@@ -43,35 +49,28 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         values["tokenizer_path"] = query["tokenizer"]
     if query.get("max_seq_len"):
         values["max_seq_len"] = query["max_seq_len"]
-    extras = {
-        "data_path": html.Div(pickers.datasets(platform, types[chosen].data_format, t), id="pick-data_path"),
-        **{
-            name: html.Div(pickers.weights(platform, name, types[chosen].needs_base, t), id=f"pick-{name}")
-            for name, field in forms.union_fields(types).items()
-            if field.kind == "weight"
-        },
-        "group-model": _presets(platform, types[chosen], values, t),
-        **{
-            name: reward_form.composer(field, str(values.get(name, "")), platform.reward_kinds(), t)
-            for name, field in forms.union_fields(types).items()
-            if field.kind == "rewards"
-        },
-    }
     cloned = notice("copy", t("new.cloned", name=parent.name), kind="info") if parent else None
-    known = platform.check(chosen, _settings(platform, chosen, values)) if values.get("data_path") else None
-    cards = forms.groups(types, chosen, values, platform.devices(), extras, t)
+    known = platform.check(chosen, settings_of(platform, chosen, values)) if values.get("data_path") else None
+    cards = forms.groups(types, chosen, values, platform.devices(), extras(platform, chosen, values, t), t)
     first = card(
         t("new.type"),
         [
-            _types(types, chosen, t),
+            types_to_choose(types, chosen, t),
             start_form.entry(types[chosen], values, t),
             _labels(parent.name if parent else "", t),
         ],
         id="group-type",
     )
+    search = link_button(
+        t("newsweep.search_link"),
+        "/sweeps/new?from=form",
+        "sliders",
+        id="search-settings",
+        title=t("newsweep.search_title"),
+    )
     return html.Div(
         [
-            page_head(t("new.title"), t("new.subtitle")),
+            page_head(t("new.title"), t("new.subtitle"), search),
             cloned,
             html.Div(id="form-summary", tabIndex="-1", role="alert"),
             html.Div(
@@ -120,56 +119,16 @@ def add_callbacks(ui: Dash, platform: "Platform", texts: Callable[[], Texts]) ->
         return made
 
 
-Updates = dict[str, dict[str, Any]]
-
-
 def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -> Updates:
     """What the page shows after the form changed: other fields and defaults, errors, the plan."""
-    types = platform.training_types()
-    chosen, values = form["type"], dict(form["values"])
-    updates: Updates = {}
-    if chosen != before:
-        values = start_form.switched_values(types, before, chosen, values)
-        shown = forms.type_fields(types, chosen)
-        for name in forms.union_fields(types):
-            updates[f"entry-{name}"] = {"hidden": name not in shown}
-        for name in forms.varying_fields(types) & set(shown):
-            updates[f"label-{name}"] = {"children": forms.label_of(shown[name], types[chosen], t)}
-            updates[f"help-{name}"] = {"children": forms.help_of(shown[name], types[chosen], t)}
-        for group in forms.GROUPS:
-            updates[f"group-{group}"] = {"hidden": group not in forms.shown_groups(types, chosen)}
-        for group, count in forms.advanced_counts(types, chosen).items():
-            updates[f"count-{group}"] = {"children": t("group.advanced_count", count=count)}
-        updates["pick-data_path"] = {"children": pickers.datasets(platform, types[chosen].data_format, t)}
-        if types[chosen].needs_base != types[before].needs_base:
-            picks = pickers.weights(platform, "from_weight", types[chosen].needs_base, t)
-            updates["pick-from_weight"] = {"children": picks}
-            updates["presets"] = {"hidden": types[chosen].needs_base}
-        updates["starts"] = {"hidden": not types[chosen].starts}
-        updates["start"] = {"options": start_form.options(types[chosen], t)}
-        updates["form-type"] = {"data": chosen}
-    elif form["trigger"] == "preset" and form["preset"]:
-        sizes = platform.presets()[form["preset"]].values
-        fields = forms.type_fields(types, chosen)
-        values |= {name: forms.form_value(fields[name], value) for name, value in sizes.items()}
-    elif form["trigger"] == "start" and form["start"]:
-        values |= start_form.values_of(types[chosen])[form["start"]]
-    for name, value in values.items():
-        if value != form["values"].get(name):
-            updates[f"field-{name}"] = {"value": value}
-    preset = _preset_of(platform, chosen, values)
-    if preset != form["preset"]:
-        updates["preset"] = {"value": preset}
-    start = start_form.chosen(types[chosen], values)
-    if start != form["start"]:
-        updates["start"] = updates.get("start", {}) | {"value": start}
-    updates["start-help"] = {"children": start_form.help_of(types[chosen], start, t)}
-    check = platform.check(chosen, _settings(platform, chosen, values))
+    chosen = form["type"]
+    values, updates = switched(platform, form, before, t)
+    kind = platform.training_types()[chosen]
+    check = platform.check(chosen, settings_of(platform, chosen, values))
     problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in EMPTY_CODES]
-    updates |= _shown_problems(platform, chosen, problems, t)
-    updates["form-summary"] = {"children": _summary(problems, types[chosen], t) if form["tried"] and problems else None}
-    updates["base-note"] = {"children": _base_note(values, t)}
-    updates["plan"] = {"children": [*plan(check.preflight, t), *advice(check.advice, types[chosen], t)]}
+    updates |= shown_problems(platform, chosen, problems, t)
+    updates["form-summary"] = {"children": summary(problems, kind, t) if form["tried"] and problems else None}
+    updates["plan"] = {"children": [*plan(check.preflight, t), *advice(check.advice, kind, t)]}
     return updates
 
 
@@ -179,7 +138,7 @@ def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Up
     try:
         task = platform.submit(
             chosen,
-            _settings(platform, chosen, form["values"]),
+            settings_of(platform, chosen, form["values"]),
             name=form["name"] or "",
             priority=int(form["priority"] or 0),
             key=form["key"],
@@ -187,59 +146,12 @@ def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Up
         )
     except SettingsError as error:
         kind = platform.training_types()[chosen]
-        updates = _shown_problems(platform, chosen, error.problems, t)
-        return updates | {"form-summary": {"children": _summary(error.problems, kind, t)}}, False
+        updates = shown_problems(platform, chosen, error.problems, t)
+        return updates | {"form-summary": {"children": summary(error.problems, kind, t)}}, False
     except PlatformError as error:
         text = [html.Strong(t("new.failed")), " ", error.message, " ", error.hint]
         return {"form-summary": {"children": notice("exclamation-octagon-fill", text, kind="bad")}}, False
     return {"url": {"href": f"/tasks/{task.id}"}}, True
-
-
-def _settings(platform: "Platform", chosen: str, values: dict[str, Any]) -> dict[str, Any]:
-    """What a person has set. Defaults are left out, so that sizes can come from the base weights."""
-    types = platform.training_types()
-    defaults = forms.default_values(types, chosen)
-    settings: dict[str, Any] = {}
-    for name, field in forms.type_fields(types, chosen).items():
-        value = values.get(name)
-        value = value.strip() if isinstance(value, str) else value
-        untouched = value == defaults[name] and not field.required
-        if not untouched and not (value in (None, "") and field.kind in ("int", "float")):
-            settings[name] = value
-    return settings
-
-
-def _preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str:
-    fields = forms.type_fields(platform.training_types(), chosen)
-    for preset in platform.presets().values():
-        if all(values.get(name) == forms.form_value(fields[name], value) for name, value in preset.values.items()):
-            return preset.name
-    return ""
-
-
-def _shown_problems(platform: "Platform", chosen: str, problems: list["Problem"], t: Texts) -> Updates:
-    by_field: dict[str, Any] = {}
-    for problem in problems:
-        by_field.setdefault(problem.field, t.problem(problem))
-    fields = forms.type_fields(platform.training_types(), chosen)
-    for name in by_field:
-        if name in fields and fields[name].kind == "rewards":
-            by_field[name] = reward_form.problem_lines([p for p in problems if p.field == name], t)
-    shown = [*fields, "name"]
-    return {f"error-{name}": {"children": by_field.get(name)} for name in shown}
-
-
-def _summary(problems: list["Problem"], kind: "TrainingType", t: Texts) -> html.Div:
-    count = len(problems)
-    head = t("new.problems_one") if count == 1 else t("new.problems", count=count)
-    lines = []
-    order = list(t.labels)  # as in the form
-    for problem in sorted(problems, key=lambda p: order.index(p.field) if p.field in order else -1):
-        target = "task-name" if problem.field == "name" else reward_form.target_of(problem)
-        text = t.problem(problem)
-        label = html.A(t.label(problem.field, kind), href=f"#{target}", className="jump") if problem.field else None
-        lines.append(html.Li([label, ": " if label else "", text]))
-    return notice("exclamation-octagon-fill", [html.Strong(head), html.Ul(lines)], kind="bad")
 
 
 def _task_to_clone(platform: "Platform", query: dict[str, str]) -> Any:
@@ -247,44 +159,6 @@ def _task_to_clone(platform: "Platform", query: dict[str, str]) -> Any:
         return platform.task(query["clone"]) if query.get("clone") else None
     except NotFoundError:
         return None
-
-
-def _types(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems:
-    options: Any = [
-        {
-            "value": name,
-            "label": html.Span(
-                [html.Strong(t.title(name, kind.title)), html.Span(t.pages.get(f"type.{name}.hint", ""))]
-            ),
-        }
-        for name, kind in types.items()
-    ]
-    return dbc.RadioItems(id="task-type", options=options, value=chosen, class_name="choices")
-
-
-def _base_note(values: dict[str, Any], t: Texts) -> list[Any] | None:
-    based = values.get("from_weight") not in ("none", "")
-    return [icon("info-circle"), t("new.base_note")] if based else None
-
-
-def _presets(platform: "Platform", kind: "TrainingType", values: dict[str, Any], t: Texts) -> html.Div:
-    chosen = _preset_of(platform, kind.name, values)
-    options: list[Any] = [
-        {"value": p.name, "label": html.Span([html.Strong(p.name), html.Span(p.parameters)])}
-        for p in platform.presets().values()
-    ]
-    options.append({"value": "", "label": html.Span([html.Strong(t("new.preset_custom")), icon("sliders")])})
-    sizes = [
-        html.Div(t("new.preset"), className="form-label", id="preset-label"),
-        html.Div(
-            dbc.RadioItems(id="preset", options=options, value=chosen, class_name="choices choices-small"),
-            role="group",
-            **attributes(aria_labelledby="preset-label"),
-        ),
-        html.Div(t("new.preset_help"), className="field-help"),
-    ]
-    note = html.Div(_base_note(values, t), id="base-note", className="field-note")
-    return html.Div([html.Div(sizes, id="presets", hidden=kind.needs_base), note], className="field presets")
 
 
 def _labels(name: str, t: Texts) -> html.Div:

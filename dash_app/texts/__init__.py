@@ -8,13 +8,14 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from dash_app.texts import en, en_fields, en_rewards, zh, zh_fields, zh_rewards
+from dash_app.texts import en, en_fields, en_rewards, en_sweeps, zh, zh_fields, zh_rewards, zh_sweeps
 
 if TYPE_CHECKING:
     from minimind_platform import ConfigField, Problem, RewardKind, Start, TrainingType
 
 LANGUAGES = {"en": (en, en_fields), "zh": (zh, zh_fields)}
 REWARDS = {"en": en_rewards, "zh": zh_rewards}
+SWEEPS = {"en": en_sweeps, "zh": zh_sweeps}
 DEFAULT_LANGUAGE = "en"
 
 
@@ -31,11 +32,13 @@ class Texts:
         self.hub_texts: dict[str, str] = pages.HUB
         self.labels: dict[str, str] = fields.LABELS
         self.helps: dict[str, str] = fields.HELP
-        self.problems: dict[str, str] = fields.PROBLEMS
+        self.problems: dict[str, str] = fields.PROBLEMS | SWEEPS[language].PROBLEMS
         self.starts: dict[str, tuple[str, str]] = fields.STARTS
         self.rewards: dict[str, tuple[str, str]] = rewards.KINDS
         self.options: dict[str, str] = rewards.OPTIONS
         self.option_helps: dict[str, str] = rewards.OPTION_HELP
+        self.sweep_options: dict[str, str] = SWEEPS[language].OPTIONS
+        self.sweep_option_helps: dict[str, str] = SWEEPS[language].OPTION_HELP
 
     def __call__(self, key: str, **values: Any) -> str:
         text = self.pages[key]
@@ -64,8 +67,9 @@ class Texts:
             return problem.message
 
     def inner(self, problem: "Problem") -> str:
-        """Of a problem within a part of a field: what is wrong with the part; "" for other problems."""
-        pattern = self.problems.get(problem.values.get("cause", ""))
+        """Of a problem within a part of a field, or of a combination: what is wrong there; "" for other problems."""
+        code = problem.values.get("cause") or problem.values.get("problem", "")
+        pattern = self.problems.get(code)
         return pattern.format(**problem.values) if pattern else problem.values.get("message", "")
 
     def reward(self, kind: "RewardKind") -> str:
@@ -87,6 +91,10 @@ class Texts:
     def option_help(self, kind: str, field: "ConfigField") -> str:
         """What an option of a reward means. English is written beside the option itself."""
         return self.option_helps.get(f"{kind}.{field.name}", self.option_helps.get(field.name, field.help))
+
+    def sweep_option(self, field: "ConfigField") -> tuple[str, str]:
+        """An option of a sweep in a word or two, and what it does. Its help in English is written beside the option."""
+        return self.sweep_options.get(field.name, field.name), self.sweep_option_helps.get(field.name, field.help)
 
     def reason(self, sentence: str) -> str:
         """Why a task moved on, in this language where it knows the sentence."""

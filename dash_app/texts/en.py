@@ -3,10 +3,12 @@
 from dash_app.texts.en_data import HUB as HUB
 from dash_app.texts.en_data import TEXTS as DATA_TEXTS
 from dash_app.texts.en_rewards import TEXTS as REWARD_TEXTS
+from dash_app.texts.en_sweeps import SENTENCES as SWEEP_SENTENCES
+from dash_app.texts.en_sweeps import TEXTS as SWEEP_TEXTS
 
 HTML_LANG = "en"
 
-MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS
+MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "Try again",
@@ -341,5 +343,5 @@ TEXTS: dict[str, str] = {
     "js.unit_d": "d",
 } | MORE_TEXTS
 
-SENTENCES: dict[str, str] = {}
+SENTENCES: dict[str, str] = SWEEP_SENTENCES
 """The platform writes its reasons in English already."""

@@ -3,10 +3,12 @@
 from dash_app.texts.zh_data import HUB as HUB
 from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
 from dash_app.texts.zh_rewards import TEXTS as REWARD_TEXTS
+from dash_app.texts.zh_sweeps import SENTENCES as SWEEP_SENTENCES
+from dash_app.texts.zh_sweeps import TEXTS as SWEEP_TEXTS
 
 HTML_LANG = "zh-CN"
 
-MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS
+MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "重试",
@@ -350,5 +352,5 @@ SENTENCES: dict[str, str] = {
     r"lost when the machine was restarted": "机器重启时中断",
     r"lost with its process": "随进程一起中断",
     r"to be resumed after a pause of (\d+) s": r"\1 秒后自动继续",
-}
+} | SWEEP_SENTENCES
 """平台用英文记录的原因，按正则表达式翻译；未列出的原样显示。"""

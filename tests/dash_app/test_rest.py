@@ -232,7 +232,7 @@ def test_an_unreachable_tracking_server_gives_a_friendly_page(client: TestClient
 
 
 def test_static_files_are_compressed_and_kept(client: TestClient) -> None:
-    answer = client.get("/assets/plotly-basic.min.js?v=4.1.1", headers={"Accept-Encoding": "gzip"})
+    answer = client.get("/assets/plotly-cartesian.min.js?v=4.1.1", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
     assert "immutable" in answer.headers["cache-control"]
     again = client.get(
