@@ -22,6 +22,8 @@ from trainer.spool import read_records
 MAX_BATCH = 900
 """Metrics a request; the server takes 1,000."""
 REQUEST_SECONDS = "10"
+FILES = (TaskFile.CONFIG, TaskFile.LOG, TaskFile.METRICS, TaskFile.RESULT)
+"""Files of a task that become artifacts of its run, at its end."""
 
 
 class Uploader:
@@ -95,7 +97,7 @@ class Uploader:
             Exception: of MLflow's client, when the server is away or refuses. Call again later.
         """
         self.send()
-        for name in (TaskFile.CONFIG, TaskFile.LOG, TaskFile.METRICS, TaskFile.RESULT):
+        for name in FILES:
             path = self.task_dir / name
             if path.exists():
                 self._client.log_artifact(self.run_id, str(path))

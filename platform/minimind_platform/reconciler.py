@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from minimind_platform.errors import NotFoundError, PlatformError, TrackingUnavailableError
-from minimind_platform.replay import replay
+from minimind_platform.replay import replay, send_files
 from minimind_platform.settings import Settings
 from minimind_platform.store import Store
 from minimind_platform.tasks import RUN_STATUS, Task
@@ -56,7 +56,7 @@ class MlflowMirror:
         run = self._tracking.get("runs/get", run_id=task.id)["run"]
         if run["info"].get("lifecycle_stage") == "deleted":
             raise RunDeletedError
-        if task.ended:
+        if task.ended and not send_files(task, self._settings, self._tracking, run["info"].get("artifact_uri", "")):
             replay(task, self._settings)
         tags = {Tag.STATE: task.state.value, Tag.ATTEMPT: str(task.attempt)}
         tags |= {Tag.TRIAL_STATE: task.trial_state} if task.trial_state else {}

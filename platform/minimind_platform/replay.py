@@ -15,10 +15,32 @@ from pathlib import Path
 from minimind_platform.errors import PlatformError
 from minimind_platform.settings import Settings
 from minimind_platform.tasks import Task
+from minimind_platform.tracking_client import TrackingClient
 from trainer.configs import config_class
+from trainer.names import TaskFile
+from trainer.uploads import FILES
 
 TIMEOUT_SECONDS = 1800
 NICE = 10
+
+
+def send_files(task: Task, settings: Settings, tracking: TrackingClient, artifact_uri: str) -> bool:
+    """Send the files of a task whose trainer has sent everything else, which is the usual case: it needs no process.
+
+    Returns:
+        False if there is more to send, or another way is needed.
+    """
+    folder = settings.task_dir(task.id)
+    spool, offset = folder / TaskFile.METRICS, folder / TaskFile.OFFSET
+    if not spool.exists() or not offset.exists() or int(offset.read_text()) != spool.stat().st_size:
+        return False
+    for name in FILES:
+        path = folder / name
+        if path.exists():
+            with path.open("rb") as file:
+                if not tracking.put_artifact(artifact_uri, name, file):
+                    return False
+    return True
 
 
 def replay(task: Task, settings: Settings) -> None:

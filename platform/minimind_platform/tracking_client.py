@@ -10,12 +10,13 @@ and a command must answer in milliseconds or say within two seconds why they can
 import os
 import threading
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 from minimind_platform.errors import NotFoundError, PlatformError, TrackingUnavailableError
 
 READ_TIMEOUT = 2.0
 WRITE_TIMEOUT = 10.0
+UPLOAD_TIMEOUT = 60.0
 ALIVE_SECONDS = 2.0
 """How long an answer about the server's life holds."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -43,10 +44,23 @@ class TrackingClient:
         """Write, such as `runs/create`; errors as in `get`."""
         return self._call("POST", call, timeout, json=body)
 
-    def put_artifact(self, experiment_id: str, run_id: str, name: str, content: str) -> None:
-        """Store a text as an artifact of a run; errors as in `get`."""
-        place = f"mlflow-artifacts/artifacts/{experiment_id}/{run_id}/artifacts/{name}"
-        self._send("PUT", f"{self.url}/api/2.0/{place}", place, WRITE_TIMEOUT, content=content.encode())
+    def put_artifact(self, artifact_uri: str, name: str, content: bytes | BinaryIO) -> bool:
+        """Store an artifact of a run; errors as in `get`.
+
+        Args:
+            artifact_uri: of the run, as the server tells it.
+            name: of the artifact.
+            content: bytes, or an open file.
+
+        Returns:
+            False if the run's artifacts do not go through the tracking server, so that nothing was stored.
+        """
+        scheme, _, folder = artifact_uri.partition(":")
+        if scheme != "mlflow-artifacts":
+            return False
+        place = f"mlflow-artifacts/artifacts/{folder.rpartition('//')[2].strip('/')}/{name}"
+        self._send("PUT", f"{self.url}/api/2.0/{place}", place, UPLOAD_TIMEOUT, content=content)
+        return True
 
     def alive(self) -> bool:
         """Whether the server answers; asked at most once in two seconds."""

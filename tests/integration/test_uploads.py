@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from minimind_platform import Settings, State, Task
+from minimind_platform.replay import send_files
+from minimind_platform.tracking_client import TrackingClient
 from trainer.checkpoints import Checkpoints
 from trainer.spool import Spool
-from trainer.uploads import Uploader
+from trainer.uploads import FILES, Uploader
 
 Mlflow = Callable[..., dict[str, Any]]
 
@@ -106,3 +109,23 @@ def test_a_server_that_is_away_loses_nothing(tracking: Any, mlflow: Mlflow, run:
     assert uploader(run, tracking).send() > 0
     assert json.loads((run["folder"] / "spool.offset").read_text()) > 0
     assert history(mlflow, run, "train/loss") == [(1, 1)]
+
+
+def test_the_files_of_a_task_that_has_sent_all_else_need_no_mlflow_client(
+    tracking: Any, mlflow: Mlflow, run: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path, tracking_port=tracking.tracking_port)
+    folder = settings.task_dir(run["id"])
+    folder.parent.mkdir()
+    run["folder"].rename(folder)
+    run["folder"] = folder
+    task = Task(run["id"], "one", "sft", State.FINISHED, {}, 0.0)
+    uri = mlflow("runs/get", run_id=run["id"])["run"]["info"]["artifact_uri"]
+    Spool(folder).metrics(1, {"train/loss": 1.0})
+    client = TrackingClient(tracking.tracking)
+    assert not send_files(task, settings, client, uri)  # a record is missing there
+    uploader(run, tracking).send()
+    assert send_files(task, settings, client, uri)
+    files = {f["path"]: int(f["file_size"]) for f in mlflow("artifacts/list", run_id=run["id"])["files"]}
+    assert files == {path.name: path.stat().st_size for path in folder.iterdir() if path.name in FILES}
+    assert len(files) == 3 and not send_files(task, settings, client, "s3://elsewhere")

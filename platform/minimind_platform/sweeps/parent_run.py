@@ -31,8 +31,8 @@ class ParentRuns:
     def __init__(self, tracking: TrackingClient) -> None:
         self._tracking = tracking
 
-    def create(self, experiment_id: str, name: str, spec: SweepSpec) -> str:
-        """Make the run, and return its id.
+    def create(self, experiment_id: str, name: str, spec: SweepSpec) -> tuple[str, str]:
+        """Make the run, and return its id, and where its artifacts are.
 
         Raises:
             TrackingUnavailableError: the tracking server does not answer; nothing was made.
@@ -40,9 +40,9 @@ class ParentRuns:
         tags = _tags({Tag.KIND: "sweep", Tag.TYPE: spec.type})
         facts = {"experiment_id": experiment_id, "start_time": int(time.time() * 1000), "tags": tags}
         run = self._tracking.post("runs/create", run_name=name or f"{spec.type} sweep", **facts)["run"]
-        return run["info"]["run_id"]
+        return run["info"]["run_id"], run["info"].get("artifact_uri", "")
 
-    def describe(self, run_id: str, experiment_id: str, name: str, spec: SweepSpec) -> None:
+    def describe(self, run_id: str, artifact_uri: str, name: str, spec: SweepSpec) -> None:
         """Give it its name, what was decided as parameters, and the search space as an artifact."""
         self._tracking.post("runs/update", run_id=run_id, run_name=name)
         texts = {f"search.{param.name}": param.text for param in spec.params}
@@ -52,7 +52,9 @@ class ParentRuns:
         self._tracking.post("runs/log-batch", run_id=run_id, params=params[:100])
         content = spec.model_dump_json(include={"type", "values", "objectives"} | set(spec.options))
         whole = json.loads(content) | {"search": spec.search}
-        self._tracking.put_artifact(experiment_id, run_id, ARTIFACT, json.dumps(whole, ensure_ascii=False, indent=2))
+        text = json.dumps(whole, ensure_ascii=False, indent=2)
+        # A server that keeps artifacts elsewhere has the space as parameters only.
+        self._tracking.put_artifact(artifact_uri, ARTIFACT, text.encode())
 
     def update(self, sweep: Sweep, best_params: dict[str, Any], best_task: str) -> None:
         """Say how it stands.

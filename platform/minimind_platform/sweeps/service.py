@@ -83,13 +83,13 @@ class Sweeps(Drafts):
         from minimind_platform.sweeps.store import NewSweep
 
         experiment_id = self._submits.experiment()
-        run_id = self._runs.create(experiment_id, name, spec)
+        run_id, artifacts = self._runs.create(experiment_id, name, spec)
         name = name or f"{spec.type}-{run_id[:6]}"
         settled = {"model_name": f"sweep-{run_id[:8]}", **FOR_TRIALS} | spec.values
         searched = {param.name for param in spec.params}
         spec = extended(spec, values={key: value for key, value in settled.items() if key not in searched})
         try:
-            self._runs.describe(run_id, experiment_id, name, spec)
+            self._runs.describe(run_id, artifacts, name, spec)
             sweep, added = self._store.add(NewSweep(run_id, key, name, experiment_id, spec))
         except BaseException:
             self._runs.discard(run_id)
