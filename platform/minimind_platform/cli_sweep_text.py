@@ -153,7 +153,8 @@ def _trial_row(trial: "Trial", names: Sequence[str], objectives: int) -> list[st
     notes = ["excluded" if trial.excluded else "", "" if trial.feasible else "above the limits", trial.reason]
     said = "; ".join(note for note in notes if note)
     seconds = tables.duration(trial.seconds)
-    return [str(trial.number), trial.state, *values, *chosen, seconds, trial.task_id[:SHORT], said]
+    state = (trial.task_state or trial.state) if trial.state == "RUNNING" else trial.state  # such as QUEUED
+    return [str(trial.number), state, *values, *chosen, seconds, trial.task_id[:SHORT], said]
 
 
 def _values(values: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ sweep(arguments, platform)      # each takes the parsed arguments and gives the 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], words: Sequenc
     listing.add_argument("--json", action="store_true", help="print JSON")
     show = command("sweep-show", "Show one sweep: state, best trial and all trials.", sweep_show)
     _add_id(show)
+    show.add_argument("-f", "--follow", action="store_true", help="then print trials as they end, until it has ended")
     show.add_argument("--json", action="store_true", help="print JSON")
     for name, (text, _) in ACTIONS.items():
         action = command(f"sweep-{name}", text, act)
@@ -123,8 +124,8 @@ def sweep_show(arguments: argparse.Namespace, platform: "Platform | None") -> in
     trials = platform.sweeps.trials(found.id)
     if arguments.json:
         return _print_json(shown.sweep_json(found) | {"trials": [asdict(trial) for trial in trials]})
-    print(shown.in_full(found, trials))
-    return 0
+    print(shown.in_full(found, trials), flush=True)
+    return _follow(platform, found, {trial.number for trial in trials if trial.ended_at}) if arguments.follow else 0
 
 
 def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
@@ -276,11 +277,13 @@ def _dry_run(platform: "Platform", arguments: argparse.Namespace, wanted: tuple[
     return 0
 
 
-def _follow(platform: "Platform", made: "Sweep") -> int:
+def _follow(platform: "Platform", made: "Sweep", known: Collection[int] = ()) -> int:
     handle = platform.open_sweep(made.id)
+    print()
     try:
         for trial in handle.follow():
-            print(shown.trial_line(made, trial), flush=True)
+            if trial.number not in known:
+                print(shown.trial_line(made, trial), flush=True)
     except KeyboardInterrupt:
         print(f"The sweep goes on; `minimind sweep-stop {made.id[:SHORT]}` would end it.", file=sys.stderr)
         raise

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from minimind_platform.views import Preflight
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [(ROOT / name).read_text(encoding="utf-8").replace("\\\n", "") for name in ("docs/sweeps.md", "README.md")]
 EXAMPLES = [line for text in TEXTS for line in re.findall(r"^minimind sweep.*$", text, re.MULTILINE)]
-SPEC = read_spec("sft", {"data_path": "a.jsonl", "epochs": 2}, ["learning_rate", "batch_size"], {"n_trials": 10})
+SEARCHED = ["learning_rate", "batch_size", "warmup_steps"]
+SPEC = read_spec("sft", {"data_path": "a.jsonl", "epochs": 2}, SEARCHED, {"n_trials": 10})
 SWEEP = Sweep(
     "abcdef0123456789abcdef0123456789",
     "搜索 one",
@@ -288,6 +290,23 @@ def test_one_sweep_is_shown_with_its_trials(run):
     assert rows[1].endswith("others were better")
     assert json.loads(run("sweep-show", "abcdef", "--json")[1])["trials"][1]["params"]["batch_size"] == 16
     assert run("sweep-show", "nothing")[0] == 1
+
+
+def test_following_tells_only_what_is_new(run, platform):
+    platform.info = replace(SWEEP, state=SweepState.FINISHED, reason="10 trials were made")
+    platform.follow = lambda: iter(TRIALS[:2])
+    platform.sweeps.trials = lambda _id: [replace(TRIALS[0], ended_at=5.0), TRIALS[1]]
+    code, out, _ = run("sweep-show", "abcdef", "-f")
+    followed = out.partition("Trials\nNO")[2]
+    assert code == 0
+    assert "Trial 0" not in followed
+    assert "Trial 1  complete" in followed
+    assert "is finished: 10 trials were made" in followed
+
+
+def test_a_trial_that_waits_for_a_device_is_not_said_to_run(run, platform):
+    platform.sweeps.trials = lambda _id: [replace(TRIALS[2], task_state=State.QUEUED)]
+    assert "2   QUEUED" in run("sweep-show", "abcdef")[1]
 
 
 def test_one_that_fails_does_not_keep_the_others_from_it(run, calls):

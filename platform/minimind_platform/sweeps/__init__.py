@@ -11,5 +11,7 @@ store    sweeps as rows of the queue's database
 service  what a person can do with sweeps
 loop     the scheduler's part: asks for trials, queues them, prunes, tells how they ended
 mirror   the parent run in MLflow
-handle   a sweep in Python: wait, look, take the best model
+searching  sweeps begun and opened by a program
+handle   a sweep in a program: wait, look, take the best model
+asking   settings that a function of a program chooses
 """
