@@ -1,49 +1,22 @@
 """Checks and preflight of settings, on a real home folder and without any server."""
 
-import gzip
 import json
 import re
-import shutil
 from dataclasses import replace
 from typing import Annotated
 
-import pyarrow
 import pytest
-from pyarrow import parquet
+from checked import ROWS, SHIPPED, TINY, problems, write_model
 
-from minimind_platform import Platform, Settings, SettingsError, TrackingUnavailableError, datasets, row_samples
+from minimind_platform import SettingsError, TrackingUnavailableError
 from minimind_platform.cli_text import takes
-from minimind_platform.preflight import SHIPPED_TOKENIZER, Plan, estimate
+from minimind_platform.preflight import Plan, estimate
 from minimind_platform.tasks import Progress, State, Task
-from minimind_platform.weights import Base
-from trainer.checkpoints import Checkpoints
 from trainer.configs import TRAINING_TYPES, SFTConfig, parse_config
 from trainer.fields import params_of
-from trainer.presets import PRESETS
 from trainer.reward_specs import DEFAULT_REWARDS, RewardList
 from trainer.shared_config import Setting
 from trainer.tokenizer_files import tokenizer_fingerprint
-
-TINY = PRESETS["tiny"].values
-ROWS = 300
-CLOSED_PORT = 1
-SHIPPED = SHIPPED_TOKENIZER.parent
-
-
-@pytest.fixture
-def platform(tmp_path):
-    data = tmp_path / "dataset"
-    data.mkdir()
-    (data / "p.jsonl").write_text('{"text": "今天天气很好, a nice day."}\n' * ROWS)
-    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-    (data / "s.jsonl").write_text((json.dumps({"conversations": turns}) + "\n") * ROWS)
-    (data / "empty.jsonl").write_text("")
-    (data / "broken.jsonl").write_text('{"text": "x"}\n{"text": \n')
-    return Platform(Settings(home=tmp_path, tracking_port=CLOSED_PORT))
-
-
-def problems(platform, type_name, values):
-    return {problem.field: problem for problem in platform.check(type_name, values).problems}
 
 
 def test_good_settings_have_no_problem_and_a_preflight(platform):
@@ -148,12 +121,6 @@ def test_layers_that_the_base_does_not_have_are_told_before_the_start(platform, 
     assert "no linear layers named query. It has down_proj, gate_proj, k_proj" in problem.message
 
 
-def test_a_missing_base_of_adapters_is_not_to_be_replaced_by_none(platform):
-    found = problems(platform, "lora", {"data_path": "s.jsonl"})
-    assert "full_sft_768.pth" in found["from_weight"].message
-    assert "none" not in found["from_weight"].message
-
-
 def test_all_problems_come_at_once(platform):
     found = problems(
         platform, "sft", {"data_path": "none.jsonl", "epochs": "many", "colour": "red", "from_weight": "x"}
@@ -191,70 +158,6 @@ def test_bad_values_never_raise(platform, values):
 
 def test_an_unknown_type_is_a_problem(platform):
     assert problems(platform, "kt0", {})[""].code == "unknown_type"
-
-
-@pytest.mark.parametrize(
-    ("base", "word"),
-    [
-        ("models:/x", "models:/name/version"),
-        ("models:/../1", "does not answer"),
-        ("../../etc", "'..'"),
-        ("/etc", "outside"),
-        ("Qwen/Qwen3-0.6B", "There is no"),
-        ("dataset/p.jsonl", "neither"),
-        ("x" * 300, "cannot be read"),
-    ],
-)
-def test_bases_that_cannot_be_used_are_told(platform, base, word):
-    values = TINY | {"data_path": "p.jsonl", "from_weight": base}
-    assert word in problems(platform, "pretrain", values)["from_weight"].message
-
-
-def test_sizes_come_from_the_base_folder(platform):
-    folder = platform.settings.out_dir / "base"
-    folder.mkdir(parents=True)
-    sizes = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
-    config = {"model_type": "qwen3", "vocab_size": 6400, "intermediate_size": 128, "tie_word_embeddings": True}
-    (folder / "config.json").write_text(json.dumps(sizes | config))
-    values = {"data_path": "p.jsonl", "from_weight": "out/base"}
-    check = platform.check("pretrain", values | {"hidden_size": 768})
-    assert check.problems == []
-    assert check.preflight.parameters < 1e6
-    assert "hidden_size" in problems(platform, "pretrain", values | {"hidden_size": 96})
-
-
-def write_model(folder, **sizes):
-    folder.mkdir(parents=True)
-    config = {"model_type": "qwen3", "vocab_size": 6400, "intermediate_size": 2432, "tie_word_embeddings": True}
-    heads = {"num_attention_heads": 8, "num_key_value_heads": 4, "num_hidden_layers": 8}
-    (folder / "config.json").write_text(json.dumps(config | heads | sizes))
-
-
-def test_a_teacher_is_found_like_a_base_and_its_time_counts(platform):
-    write_model(platform.settings.out_dir / "teacher", hidden_size=768)
-    values = TINY | {"data_path": "s.jsonl", "from_weight": "none", "epochs": 1, "max_steps": 1000}
-    check = platform.check("distill", values | {"from_teacher_weight": "out/teacher"})
-    assert check.problems == []
-    alone = platform.check("sft", values | {"max_seq_len": 340, "batch_size": 32}).preflight
-    assert check.preflight.tokens_per_second < alone.tokens_per_second / 5
-    assert check.preflight.parameters == alone.parameters
-
-
-def test_minimind_s_names_of_sizes_can_contradict_the_base(platform):
-    write_model(platform.settings.out_dir / "small", hidden_size=64)
-    values = {"data_path": "s.jsonl", "from_teacher_weight": "out/small", "from_student_weight": "out/small"}
-    assert problems(platform, "distill", values) == {}
-    assert list(problems(platform, "distillation", values | {"student_hidden_size": 96})) == ["hidden_size"]
-
-
-def test_a_missing_teacher_is_told_at_its_field(platform):
-    values = TINY | {"data_path": "s.jsonl", "from_weight": "none"}
-    check = platform.check("distill", values)
-    assert [problem.field for problem in check.problems] == ["from_teacher_weight"]
-    assert "full_sft_768_moe.pth" in check.problems[0].message and "none" not in check.problems[0].message
-    assert check.preflight.rows == ROWS
-    found = problems(platform, "distill", values | {"from_teacher_weight": "models:/m/1"})
-    assert found["from_teacher_weight"].code == "tracking_unavailable"
 
 
 @pytest.mark.parametrize("type_name", ["sft", "reason", "distill"])
@@ -319,117 +222,6 @@ def test_a_distillation_is_measured_by_one_with_a_teacher_like_its_own(platform)
     assert estimate(pupil, [same, other("models:/m/1")]).estimated_from == ""
 
 
-def test_a_large_file_is_sampled(platform):
-    path = platform.settings.data_dir / "large.jsonl"
-    row = json.dumps({"text": "hello world " * 50}) + "\n"
-    path.write_text(row * 20_000)
-    preflight = platform.check("pretrain", TINY | {"data_path": "large.jsonl"}).preflight
-    assert preflight.rows == 20_000
-    assert preflight.tokens > 20_000 * 50
-
-
-def test_listings(platform):
-    (platform.settings.out_dir).mkdir()
-    (platform.settings.out_dir / "pretrain_512_moe.pth").write_bytes(b"x")
-    (platform.settings.out_dir / "odd.pth").write_bytes(b"x")
-    assert [(d.name, d.rows, d.format) for d in platform.datasets()][2:] == [
-        ("p.jsonl", ROWS, "pretrain"),
-        ("s.jsonl", ROWS, "sft"),
-    ]
-    weights = {w.name: (w.hidden_size, w.moe) for w in platform.weight_files()}
-    assert weights == {"pretrain_512_moe.pth": (512, True), "odd.pth": (None, False)}
-    assert platform.devices()[:2] == ["auto", "cpu"]
-    assert set(platform.training_types()) == set(TRAINING_TYPES)
-    assert "tiny" in platform.presets()
-
-
-def write_kinds(folder):
-    """The same 300 rows as files of every kind."""
-    raw = (folder / "p.jsonl").read_bytes()
-    (folder / "p.jsonl.gz").write_bytes(gzip.compress(raw))
-    (folder / "p.jsonl.zst").write_bytes(pyarrow.Codec("zstd").compress(raw, asbytes=True))
-    parquet.write_table(
-        pyarrow.Table.from_pylist([json.loads(line) for line in raw.splitlines()]), folder / "p.parquet"
-    )
-
-
-def test_every_kind_of_file_is_listed_and_estimated(platform):
-    data = platform.settings.data_dir
-    write_kinds(data)
-    listed = {d.name: (d.rows, d.format, d.files) for d in platform.datasets()}
-    tokens = set()
-    for name in ("p.jsonl", "p.jsonl.gz", "p.jsonl.zst", "p.parquet"):
-        assert listed[name] == (ROWS, "pretrain", 0)
-        check = platform.check("pretrain", TINY | {"data_path": name})
-        assert (check.problems, check.preflight.rows) == ([], ROWS)
-        tokens.add(check.preflight.tokens)
-    assert len(tokens) == 1
-
-
-def test_folders_of_one_format_are_data_sets(platform):
-    data = platform.settings.data_dir
-    (data / "set").mkdir()
-    (data / "p.jsonl").rename(data / "set" / "p.jsonl")
-    write_kinds(data / "set")
-    (data / "mixed").mkdir()
-    for name in ("s.jsonl", "set/p.jsonl"):
-        (data / "mixed" / name.removeprefix("set/")).write_bytes((data / name).read_bytes())
-    listed = {d.path: (d.name, d.rows, d.format, d.files) for d in platform.datasets()}
-    assert listed["dataset/set"] == ("set/", 4 * ROWS, "pretrain", 4)
-    assert "dataset/mixed" not in listed and "dataset/mixed/s.jsonl" in listed
-    check = platform.check("pretrain", TINY | {"data_path": "dataset/set"})
-    assert (check.problems, check.preflight.rows) == ([], 4 * ROWS)
-    wrong = problems(platform, "pretrain", {"data_path": "dataset/mixed"})["data_path"]
-    assert wrong.code == "data_unusable"
-    assert "dataset/mixed/s.jsonl line 1: no text" in wrong.message
-
-
-def test_a_damaged_file_is_listed_without_rows_and_told_at_its_field(platform):
-    data = platform.settings.data_dir
-    for name in ("a.jsonl.gz", "b.jsonl.zst", "c.parquet"):
-        (data / name).write_bytes(b"no such thing")
-        assert (
-            "dataset/" + name + " is damaged"
-            in problems(platform, "pretrain", {"data_path": name})["data_path"].message
-        )
-    listed = {d.name: (d.rows, d.format) for d in platform.datasets()}
-    assert {listed[name] for name in ("a.jsonl.gz", "b.jsonl.zst", "c.parquet")} == {(None, "")}
-
-
-def test_large_data_is_sampled_whatever_its_kind(platform, monkeypatch):
-    data = platform.settings.data_dir
-    write_kinds(data)
-    exact = platform.check("pretrain", TINY | {"data_path": "p.jsonl"}).preflight
-    for name in ("COUNTED_BYTES", "COUNTED_PACKED", "SMALL_FILE"):
-        monkeypatch.setattr(row_samples, name, 1000)
-    fresh = Platform(platform.settings)
-    for name in ("p.jsonl", "p.jsonl.gz", "p.jsonl.zst", "p.parquet"):
-        found = fresh.check("pretrain", TINY | {"data_path": name}).preflight
-        assert found.rows == pytest.approx(ROWS, rel=0.1) or name.endswith(("gz", "zst"))
-        assert found.tokens / found.rows == pytest.approx(exact.tokens / exact.rows, rel=0.1)
-
-
-def test_files_that_cannot_be_chosen_are_not_listed(platform, tmp_path, monkeypatch):
-    data = platform.settings.data_dir
-    (tmp_path / "secret.jsonl").write_text('{"text": "x"}\n')
-    (data / "leak.jsonl").symlink_to(tmp_path / "secret.jsonl")
-    (data / "inner.jsonl").symlink_to(data / "p.jsonl")
-    found = datasets._data_sets
-    monkeypatch.setattr(datasets, "_data_sets", lambda folder: [*found(folder), folder / "vanished.jsonl"])
-    count = datasets.count_rows
-
-    def counted(path):
-        if path.name == "s.jsonl":
-            raise PermissionError(13, "Permission denied")
-        return count(path)
-
-    monkeypatch.setattr(datasets, "count_rows", counted)
-    listed = {d.name: (d.rows, d.format) for d in platform.datasets()}
-    assert set(listed) == {"p.jsonl", "s.jsonl", "empty.jsonl", "broken.jsonl", "inner.jsonl"}
-    assert listed["s.jsonl"] == (None, "")
-    assert listed["inner.jsonl"] == (ROWS, "pretrain")
-
-
 def test_a_retry_with_one_key_makes_one_task(platform, monkeypatch):
     keys = []
     monkeypatch.setattr(platform, "task", lambda _id: Task("a", "a", "pretrain", State.FAILED, {}, 0.0))
@@ -437,142 +229,6 @@ def test_a_retry_with_one_key_makes_one_task(platform, monkeypatch):
     platform.retry("a", "k1")
     platform.retry("a")
     assert keys == ["k1", ""]
-
-
-def test_fetched_models_are_listed_and_can_be_started_from(platform):
-    folder = platform.settings.out_dir / "hub" / "minimind-3-moe"
-    half = platform.settings.out_dir / "hub" / "half"
-    torch_files = platform.settings.out_dir / "hub" / "minimind-3-pytorch"
-    for path in (folder, half, torch_files):
-        path.mkdir(parents=True)
-    (folder / "config.json").write_text('{"hidden_size": 768, "num_experts": 4}')
-    (folder / "model.safetensors").write_bytes(b"12345")
-    (half / "config.json").write_text("{}")
-    (half / ".model.safetensors.0123.part").write_bytes(b"1")
-    (torch_files / "full_sft_768.pth").write_bytes(b"x")
-    listed = {w.name: (w.hidden_size, w.moe, w.bytes) for w in platform.weight_files()}
-    assert listed == {
-        "hub/minimind-3-moe": (768, True, 5),
-        "hub/minimind-3-pytorch/full_sft_768.pth": (768, False, 1),
-    }
-    for name in listed:
-        problems = platform.check("sft", {"data_path": "s.jsonl", "from_weight": f"out/{name}"}).problems
-        assert not any("There is no" in problem.message for problem in problems), problems
-
-
-def write_checkpoint(platform, run_id):
-    """A checkpoint of a task, as it is on the disk and among MLflow's artifacts."""
-    checkpoints = Checkpoints(platform.settings.task_dir(run_id), keep=1)
-    config = {"model_type": "qwen3", "vocab_size": 6400, "hidden_size": 128, "num_hidden_layers": 2}
-    config |= {"num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 448}
-
-    def write(folder):
-        (folder / "config.json").write_text(json.dumps(config))
-
-    for step in (1, 2):
-        checkpoints.save(step, write, {})
-    inside = checkpoints.at(1).relative
-    artifacts = platform.settings.artifacts_dir / "1" / run_id / "artifacts" / inside
-    shutil.copytree(checkpoints.at(1).path, artifacts)
-    return checkpoints, artifacts
-
-
-@pytest.mark.parametrize("where", ["task", "artifacts"])
-def test_a_checkpoint_that_a_task_will_start_from_stays(platform, monkeypatch, where):
-    checkpoints, artifacts = write_checkpoint(platform, "ab12")
-    folder = artifacts if where == "artifacts" else checkpoints.at(1).path
-    found = Base("models:/minimind-sft/1", folder)
-    monkeypatch.setattr(platform._weights, "base", lambda text, *_: found if text == "base" else Base("none"))
-    monkeypatch.setattr(platform._submits, "make", lambda *_, **__: None)
-    values = TINY | {"data_path": "s.jsonl", "from_weight": "none"}
-    assert [c.step for c in checkpoints.surplus(None)] == [1]
-    platform.check("sft", values | {"from_weight": "base"})
-    assert [c.step for c in checkpoints.surplus(None)] == [1]
-    if where == "task":
-        platform.submit("sft", values | {"from_weight": "base"})
-    else:
-        platform.submit("distill", values | {"from_teacher_weight": "base"})
-    assert checkpoints.surplus(None) == []
-
-
-def test_a_checkpoint_that_went_away_since_the_check_is_told(platform, monkeypatch):
-    checkpoints, _ = write_checkpoint(platform, "ab12")
-    gone = Base(str(checkpoints.at(1).path), checkpoints.at(1).path)
-    keep = platform._checks.keep
-
-    def removed_first(checked):
-        checkpoints.remove(checkpoints.at(1))
-        keep(checked)
-
-    monkeypatch.setattr(platform._checks, "keep", removed_first)
-    with pytest.raises(SettingsError) as caught:
-        platform.submit("sft", TINY | {"data_path": "s.jsonl", "from_weight": gone.setting})
-    assert caught.value.problems[0].field == "from_weight"
-    assert "newer checkpoints" in caught.value.problems[0].message
-
-
-def write_tokenizer(folder, family=""):
-    """A copy of the shipped tokenizer with two words exchanged; of a model family, or generic."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = json.loads((SHIPPED / "tokenizer.json").read_text())
-    words = content["model"]["vocab"]
-    words["!"], words["$"] = words["$"], words["!"]
-    (folder / "tokenizer.json").write_text(json.dumps(content))
-    settings = json.loads((SHIPPED / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps(settings | ({"tokenizer_class": family} if family else {}))
-    )
-    return folder
-
-
-def write_weights(platform, prefix, tokenizer):
-    platform.settings.out_dir.mkdir(exist_ok=True)
-    (platform.settings.out_dir / f"{prefix}_128.pth").write_bytes(b"weights")
-    (platform.settings.out_dir / f"{prefix}_128.json").write_text(json.dumps({"tokenizer": tokenizer}))
-
-
-@pytest.mark.parametrize("family", ["", "Qwen2Tokenizer"])
-def test_a_teacher_with_other_words_is_refused_before_the_start(platform, family):
-    teacher, student = (platform.settings.out_dir / name for name in ("teacher", "student"))
-    for folder in (teacher, student):
-        write_model(folder, hidden_size=64)
-        write_tokenizer(folder, family)
-    values = {"data_path": "s.jsonl", "from_teacher_weight": "out/teacher"}
-    found = platform.check("distill", TINY | values | {"from_weight": "none"})
-    assert [(p.field, p.code) for p in found.problems] == [("from_teacher_weight", "teacher_tokenizer")]
-    assert found.preflight is not None
-    for own in ({"from_weight": "out/student"}, TINY | {"from_weight": "none", "tokenizer_path": "out/student"}):
-        assert problems(platform, "distill", values | own) == {}
-    shutil.copy(SHIPPED / "tokenizer.json", student)
-    assert list(problems(platform, "distill", values | {"from_weight": "out/student"})) == ["from_teacher_weight"]
-
-
-def test_weight_files_and_tokenizers_belong_together(platform):
-    ours, other = tokenizer_fingerprint(SHIPPED), write_tokenizer(platform.settings.out_dir / "words")
-    write_weights(platform, "same", ours)
-    write_weights(platform, "other", tokenizer_fingerprint(other))
-    write_weights(platform, "silent", "")
-
-    def codes(type_name, **values):
-        found = platform.check(type_name, {"data_path": "s.jsonl", "hidden_size": 128} | values).problems
-        return [(p.field, p.code) for p in found]
-
-    assert codes("sft", from_weight="same") == []
-    assert codes("sft", from_weight="other") == [("tokenizer_path", "tokenizer_of_other_base")]
-    assert codes("sft", from_weight="other", tokenizer_path="out/words") == []
-    assert codes("sft", from_weight="silent") == [("tokenizer_path", "tokenizer_unknown")]
-    assert codes("sft", from_weight="silent", tokenizer_path="out/words") == []
-    teacher = {"teacher_hidden_size": 128, "teacher_use_moe": False, "from_weight": "same"}
-    assert codes("distill", from_teacher_weight="same", **teacher) == []
-    assert codes("distill", from_teacher_weight="other", **teacher) == [("from_teacher_weight", "teacher_tokenizer")]
-    silent = codes("distill", from_teacher_weight="silent", **teacher)
-    assert silent == [("from_teacher_weight", "teacher_tokenizer_unknown")]
-    write_model(platform.settings.out_dir / "model", hidden_size=64)
-    write_tokenizer(platform.settings.out_dir / "model")
-    assert codes("sft", from_weight="out/model", hidden_size=64) == []
-    named = {"from_weight": "out/model", "hidden_size": 64, "tokenizer_path": "out/copy"}
-    shutil.copytree(SHIPPED, platform.settings.out_dir / "copy")
-    assert codes("sft", **named) == [("tokenizer_path", "tokenizer_not_of_base")]
 
 
 class RewardedConfig(SFTConfig):

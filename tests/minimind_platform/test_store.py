@@ -1,65 +1,20 @@
 import sqlite3
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import count
-from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
+from stored import CPU, add, new, raw, run_many
 
-from minimind_platform import database, schema
-from minimind_platform.database import open_engine
+from minimind_platform import schema
 from minimind_platform.errors import (
     ConflictError,
-    DatabaseUnavailableError,
     NotFoundError,
-    PlatformError,
     TrackingUnavailableError,
 )
 from minimind_platform.service import Platform
 from minimind_platform.settings import Settings
-from minimind_platform.store import NewTask, Store
+from minimind_platform.store import Store
 from minimind_platform.tasks import MOVES, Progress, State
-
-CPU = {"cpu": ["cpu:0"]}
-numbers = count()
-
-
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'mlruns' / 'app.db'}"
-
-
-@pytest.fixture
-def store(url):
-    store = Store(url)
-    yield store
-    store.close()
-
-
-def new(task_id="", *, key="", name="first", kind="sft", priority=0, **config):
-    task_id = task_id or f"{next(numbers):032x}"
-    config = {"device": "auto", "data_path": "dataset/samples/sft.jsonl"} | config
-    return NewTask(task_id, key, kind, name, "minimind", "1", config, priority)
-
-
-def add(store, task_id="", **values):
-    return store.add(new(task_id, **values))[0]
-
-
-def raw(url):
-    return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-
-
-def run_many(script, *arguments, processes):
-    command = [sys.executable, "-c", script, *arguments]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    outputs = [process.communicate(timeout=60)[0] for process in running]
-    assert all(process.returncode == 0 for process in running)
-    return [line for output in outputs for line in output.splitlines()]
 
 
 def test_a_task_comes_back_as_it_was_added(store):
@@ -366,76 +321,3 @@ def test_what_another_process_writes_is_noticed(store, url):
     add(Store(url))
     assert store.changed()
     assert not store.changed()
-
-
-# the database
-
-
-def test_the_migrations_make_the_tables_of_the_schema(url):
-    with open_engine(url).connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
-
-
-@pytest.mark.usefixtures("store")
-def test_the_triggers_are_those_of_the_moves(url):
-    with raw(url) as connection:
-        found = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
-    assert sorted(found) == sorted(schema.trigger_sql(MOVES, "sqlite"))
-
-
-@pytest.mark.usefixtures("store")
-def test_writes_reach_the_disk_and_readers_never_wait(url):
-    with open_engine(url).connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-
-
-def test_many_processes_may_open_a_new_database_at_once(url):
-    script = "import sys; from minimind_platform.store import Store; print(Store(sys.argv[1]).page().total)"
-    assert run_many(script, url, processes=5) == ["0"] * 5
-
-
-@pytest.mark.usefixtures("store")
-def test_a_database_of_a_newer_program_is_refused(url):
-    with raw(url) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(PlatformError, match="version 9999, newer than this program"):
-        Store(url)
-
-
-def test_an_address_that_cannot_be_opened_is_told(tmp_path):
-    (tmp_path / "folder.db").mkdir()
-    for url in ("no url", f"sqlite:///{tmp_path / 'folder.db'}"):
-        with pytest.raises(PlatformError):
-            Store(url)
-
-
-def test_a_database_that_does_not_answer_is_told_as_such(url, monkeypatch):
-    monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.1)
-    store = Store(url)
-    with raw(url) as holder:
-        holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseUnavailableError, match="does not answer"):
-            add(store)
-
-
-def test_a_damaged_database_is_told_with_a_way_out(store, url):
-    path = Path(url.removeprefix("sqlite:///"))
-    add(store)
-    store.close()
-    content = path.read_bytes()
-    path.write_bytes(b"no database at all" * 500)
-    with pytest.raises(PlatformError, match="damaged") as caught:
-        Store(url)
-    assert "backup" in caught.value.hint
-    path.write_bytes(content)
-    opened = Store(url)
-    with path.open("r+b") as file:  # the pages behind the first
-        file.seek(4096)
-        file.write(b"x" * (len(content) - 4096))
-    with pytest.raises(PlatformError, match="damaged"):
-        opened.page()
-
-
-def test_the_migrations_are_part_of_the_package():
-    assert (Path(schema.__file__).parent / "migrations" / "versions" / "0001_tasks.py").is_file()

@@ -1,0 +1,33 @@
+"""What tests of the queue have in common: tasks to add, a look past the store, several processes at once."""
+
+import sqlite3
+import subprocess
+import sys
+from itertools import count
+
+from minimind_platform.store import NewTask
+
+CPU = {"cpu": ["cpu:0"]}
+numbers = count()
+
+
+def new(task_id="", *, key="", name="first", kind="sft", priority=0, **config):
+    task_id = task_id or f"{next(numbers):032x}"
+    config = {"device": "auto", "data_path": "dataset/samples/sft.jsonl"} | config
+    return NewTask(task_id, key, kind, name, "minimind", "1", config, priority)
+
+
+def add(store, task_id="", **values):
+    return store.add(new(task_id, **values))[0]
+
+
+def raw(url):
+    return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+
+
+def run_many(script, *arguments, processes):
+    command = [sys.executable, "-c", script, *arguments]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    outputs = [process.communicate(timeout=60)[0] for process in running]
+    assert all(process.returncode == 0 for process in running)
+    return [line for output in outputs for line in output.splitlines()]
