@@ -13,9 +13,8 @@ test: .venv/.installed
 	@tools/browser.sh
 	@$(MAKE) --no-print-directory -j2 check tests
 
-# One worker more than processors: many tests wait for servers and pages.
 tests: .venv/.installed
-	$(BIN)/python -m pytest $(or $(ARGS),-n $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+	$(BIN)/python -m pytest $(or $(ARGS),-n logical)
 
 check: .venv/.installed
 	$(BIN)/ruff check .
