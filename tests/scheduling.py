@@ -7,12 +7,12 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = {
     "tests/e2e/test_main_job.py": "one platform, and a story told in order",
-    "tests/e2e/test_sweeps.py": "one platform",
     "tests/integration/test_faults.py": "one home with its servers",
     "tests/integration/test_several_processes.py": "one tracking server",
     "tests/integration/test_standalone.py": "one tracking server",
     "tests/integration/test_submit.py": "one tracking server",
     "tests/integration/test_sweep_api.py": "one platform, and the examples in their order",
+    "tests/integration/test_sweep_api.py": "one tracking server",
     "tests/integration/test_sweeps.py": "one tracking server",
     "tests/integration/test_uploads.py": "one tracking server",
     "tests/trainer/test_policy.py": "MiniMind's models",
