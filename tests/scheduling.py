@@ -12,7 +12,6 @@ TOGETHER = {
     "tests/integration/test_standalone.py": "one tracking server",
     "tests/integration/test_submit.py": "one tracking server",
     "tests/integration/test_sweep_api.py": "one platform, and the examples in their order",
-    "tests/integration/test_sweep_api.py": "one tracking server",
     "tests/integration/test_sweeps.py": "one tracking server",
     "tests/integration/test_uploads.py": "one tracking server",
     "tests/trainer/test_policy.py": "MiniMind's models",
