@@ -214,7 +214,7 @@ def _lines(trials: "Sequence[Trial]", scales: Sequence[_Scale], objective: int, 
         xs += [*range(len(places)), None]
         ys += [*(round(place, 4) for place in places), None]
         numbers += [trial.number] * (len(places) + 1)
-        texts += [told(trial, sweep, t)] * (len(places) + 1)
+        texts += [told(trial, sweep, t, settings=False)] * (len(places) + 1)  # the axes tell the settings
     return {
         "type": "scatter",
         "mode": "lines+markers",

@@ -45,14 +45,15 @@ def counted(trials: "Sequence[Trial]") -> "list[Trial]":
     return [trial for trial in trials if kind_of(trial) == "complete" and trial.values]
 
 
-def told(trial: "Trial", sweep: "Sweep", t: Texts) -> str:
+def told(trial: "Trial", sweep: "Sweep", t: Texts, settings: bool = True) -> str:
     """What stands beside a point: number, values, settings."""
     lines = [f"<b>{t('sweep.trial_n', n=trial.number)}</b>"]
     lines += [
         f"{html.escape(objective.metric)} {value:.5g}"
         for objective, value in zip(sweep.spec.objectives, trial.values, strict=False)
     ]
-    lines += [f"{html.escape(name)} {html.escape(setting(value))}" for name, value in trial.params.items()]
+    if settings:
+        lines += [f"{html.escape(name)} {html.escape(setting(value))}" for name, value in trial.params.items()]
     if kind_of(trial) != "complete":
         lines.append(t(f"js.trial.{kind_of(trial).upper()}"))
     return "<br>".join(lines)

@@ -17,6 +17,7 @@
   }
 
   async function round(page) {
+    const first = !page.drawn && page.charts.refresh(); // charts and numbers come side by side
     let delta;
     try { delta = await mm.api(`/api/sweeps/${page.id}/live?since=${page.since}`); } catch (error) {
       mm.banner(page.banners, "offline", "warn", "cloud-slash", error.status === undefined || error.status >= 500 ? text("offline") : error.message);
@@ -31,8 +32,10 @@
     tiles(page, delta.sweep);
     notices(page, delta);
     best(page, delta.sweep);
-    if (delta.trials.length || !page.drawn) { page.table.update(delta.trials); page.charts.stale(); page.drawn = true; }
-    await page.charts.refresh();
+    if (delta.trials.length || !page.drawn) { page.table.update(delta.trials); }
+    if (delta.trials.length && page.drawn) { page.charts.stale(); }
+    page.drawn = true;
+    await (first || page.charts.refresh());
     return true;
   }
 

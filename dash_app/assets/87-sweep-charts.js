@@ -20,6 +20,7 @@
     };
     document.addEventListener("themechange", repaint);
     window.addEventListener("resize", wake);
+    mm.charts.load();
     return { stale: () => stale(state), refresh: () => refresh(state) };
   }
 
@@ -42,7 +43,12 @@
     for (const [name, entry] of due) { query.append("show", name); entry.stale = false; entry.at = now; entry.columns = columns(); }
     try {
       const [figures] = await Promise.all([mm.api(`/api/sweeps/${state.page.id}/charts?${query}`), mm.charts.load()]);
-      for (const [name, entry] of due) { if (figures[name]) { entry.figure = figures[name]; draw(state, entry); } }
+      for (const [name, entry] of due) {
+        if (!document.contains(entry.box)) { break; }
+        entry.figure = figures[name];
+        draw(state, entry);
+        await new Promise((resolve) => setTimeout(resolve)); // the first chart is seen before the next is drawn
+      }
     } catch (error) { for (const [, entry] of due) { entry.stale = true; } }
     state.busy = false;
   }

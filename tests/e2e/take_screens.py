@@ -17,6 +17,8 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+WHOLE = ("new", "task", "models", "data", "opened", "new-sweep", "sweep", "effects", "setup")
+"""Pages whose pictures show what is below the screen too."""
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 
 
@@ -28,12 +30,18 @@ def pages_of(url: str, task_id: str) -> dict[str, str]:
         running = [task["id"] for task in tasks if task["state"] == "RUNNING"]
         task_id = (running or [task["id"] for task in tasks] or ["none"])[0]
     task = f"/tasks/{task_id}"
+    with urlopen(f"{url}/api/sweeps?limit=50") as answer:
+        sweeps = json.load(answer)["sweeps"]
+    most = max(sweeps, key=lambda sweep: sweep["done"], default={"id": "none"})  # with the most to see
+    sweep = f"/sweeps/{most['id']}"
     with urlopen(f"{url}/api/datasets") as answer:
         data = next((found["path"] for found in json.load(answer) if found["format"] == "sft"), "")
     return {
         "tasks": "/tasks", "none-match": "/tasks?q=no-such-words", "new": "/new", "models": "/models", "task": task,
         "settings": f"{task}#settings", "checkpoints": f"{task}#checkpoints", "history": f"{task}#history",
         "missing": "/tasks/nope", "data": "/data", "opened": f"/data?{urlencode({'path': data})}" if data else "/data",
+        "sweeps": "/sweeps", "new-sweep": f"/sweeps/new?like={most['id']}", "sweep": sweep,
+        "effects": f"{sweep}#effects", "trials": f"{sweep}#trials", "setup": f"{sweep}#setup",
     }  # fmt: skip
 
 
@@ -57,7 +65,7 @@ def main(out: Path, url: str, task_id: str = "", only: str = "") -> None:
                 page.goto(url + path)
                 page.locator("h1, .empty").first.wait_for()
                 page.wait_for_timeout(1500)
-                page.screenshot(path=out / file, full_page=name in ("new", "task", "models", "data", "opened"))
+                page.screenshot(path=out / file, full_page=name in WHOLE)
                 page.close()
             context.close()
         browser.close()
