@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from minimind_platform.service import Platform
 
 MOST_TASKS = 100_000
+SYNC_SECONDS = 60.0
 SHORT = 8
 
 
@@ -132,9 +133,17 @@ class Following:
     def best_model(self, id: str) -> Model:  # noqa: A002
         """The checkpoint of a task with the lowest held-out loss or the highest reward, else the last.
 
+        Of a task that has just ended it waits until MLflow has all of it, a moment as a rule.
+
         Raises:
             NotFoundError: none is registered in MLflow yet.
+            TimeoutError: MLflow still lacks something of it, as while the scheduler or the tracking server is away.
         """
+        task = self.task(id)
+        watch = Watch(self, SYNC_SECONDS)
+        while task.ended and task.unsynced:
+            watch.pause(f"MLflow has not got all of task {task.id[:SHORT]} {task.name}")
+            task = self.task(task.id)
         return Model(best_of(self.checkpoints(id)), cast("Platform", self))
 
     def _source(self, task: Task, keys: Sequence[str]) -> "_Source":

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from minimind_platform import NotFoundError, Platform, Settings, State, patience
+from minimind_platform import ModelVersion, NotFoundError, Platform, Settings, State, patience
 from minimind_platform.errors import DatabaseUnavailableError, TrackingUnavailableError
 from minimind_platform.runs import Runs
 from minimind_platform.store import NewTask
@@ -170,6 +170,24 @@ def test_dataframe_has_settings_last_values_and_state(platform):
     assert math.isnan(frame.loc[second.id, "metrics.train/loss"])
     assert set(platform.dataframe().index) == {first.id, second.id}
     assert platform.dataframe([]).empty
+
+
+def test_the_best_model_is_chosen_when_all_are_registered(platform, monkeypatch):
+    task = end(platform, add(platform))
+    facts = {"loss": 1.0, "bytes": 1, "created_at": 1.0, "aliases": [], "parameters": 1, "sha256": ""}
+    versions = [ModelVersion("m", 1, task.id, "sft", 10, eval_loss=2.0, **facts)]
+    monkeypatch.setattr(Platform, "checkpoints", lambda self, _id: versions)
+
+    def told(_seconds):
+        versions.append(ModelVersion("m", 2, task.id, "sft", 20, eval_loss=1.0, **facts))
+        platform._store.set_mirrored(platform.task(task.id))
+
+    monkeypatch.setattr(patience.time, "sleep", told)
+    assert platform.best_model(task.id).uri == "models:/m/2"
+    late = end(platform, add(platform))
+    monkeypatch.setattr("minimind_platform.follow.SYNC_SECONDS", 0)
+    with pytest.raises(TimeoutError, match="MLflow has not got all"):
+        platform.best_model(late.id)
 
 
 class Tracking:

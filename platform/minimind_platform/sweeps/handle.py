@@ -90,7 +90,8 @@ class SweepHandle:
         """The best checkpoint of the best trial.
 
         Raises:
-            NotFoundError: no trial is complete yet, or MLflow has not got its checkpoint yet.
+            NotFoundError: no trial is complete yet.
+            TimeoutError: as of `Platform.best_model`.
         """
         return self._platform.best_model(self.best_trial.task_id)
 
