@@ -182,7 +182,7 @@ def _curves(trials: "list[Trial]", kind: str, t: Texts) -> dict[str, Any]:
     colour = LOOKS["complete" if kind == "best" else kind][0]
     return {
         "type": "scatter",
-        "mode": "lines+markers" if kind == "running" else "lines",
+        "mode": "lines+markers",  # a trial that was ended at the first stage is one point
         "name": t("sweep.best") if kind == "best" else t(f"js.trial.{kind.upper()}"),
         "x": xs,
         "y": ys,
