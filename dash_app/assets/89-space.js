@@ -225,7 +225,7 @@
     // What is usual for a known metric is said in words.
     function told() {
       const usual = form.told.usual[goal.metric];
-      for (const [part, name] of [[direction, "direction"], [taken, "taken"]]) { setText(part.querySelector("option"), usual ? `${text("goal_auto")}: ${text(`goal_${usual[name]}`)}` : text("goal_auto")); }
+      for (const [part, name] of [[direction, "direction"], [taken, "taken"]]) { setText(part.querySelector("option"), usual ? `${text(`goal_${usual[name]}`)} (${text("goal_auto")})` : text("goal_auto")); }
     }
     told();
     const remove = form.goals.length < 2 ? null : h("button", { class: "btn btn-quiet btn-icon", type: "button", id: `${id}-remove`, title: text("goal_remove", { n: number }), "aria-label": text("goal_remove", { n: number }), onclick: () => { form.goals.splice(index, 1); drawGoals(); mark(); touch(); document.getElementById("goal-add").focus(); } }, icon("trash"));

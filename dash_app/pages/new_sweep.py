@@ -116,7 +116,7 @@ def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -
         if name in shown:  # those that are searched stand above, and only there
             updates.setdefault(f"entry-{name}", {})["hidden"] = name in form["search"]
     check = platform.sweeps.check(*_asked(platform, form, values), name=(form["name"] or "").strip())
-    problems = check.problems if form["tried"] else [p for p in check.problems if p.code not in UNTRIED]
+    problems = [p for p in _own_problems(check.problems, form) if form["tried"] or p.code not in UNTRIED]
     updates |= _problem_updates(platform, form, problems, t)
     updates["form-summary"] = {
         "children": _summary(platform, form, problems, t) if form["tried"] and problems else None
@@ -139,8 +139,9 @@ def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Up
             key=form["key"],
         )
     except SettingsError as error:
-        updates = _problem_updates(platform, form, error.problems, t)
-        return updates | {"form-summary": {"children": _summary(platform, form, error.problems, t)}}, False
+        problems = _own_problems(error.problems, form)
+        updates = _problem_updates(platform, form, problems, t)
+        return updates | {"form-summary": {"children": _summary(platform, form, problems, t)}}, False
     except PlatformError as error:
         text = [html.Strong(t("newsweep.failed")), " ", error.message, " ", error.hint]
         return {"form-summary": {"children": notice("exclamation-octagon-fill", text, kind="bad")}}, False
@@ -153,6 +154,11 @@ def _asked(platform: "Platform", form: dict[str, Any], values: dict[str, Any]) -
     options["priority"] = form["priority"] or "0"
     chosen = form["type"]
     return chosen, settings_of(platform, chosen, values), form["search"], options, form["objectives"]
+
+
+def _own_problems(problems: "list[Problem]", form: dict[str, Any]) -> "list[Problem]":
+    """Without the fixed values that are missing only because they are searched."""
+    return [problem for problem in problems if problem.code != "missing" or problem.field not in form["search"]]
 
 
 def _of_type(platform: "Platform", search: dict[str, Any], chosen: str) -> dict[str, Any]:

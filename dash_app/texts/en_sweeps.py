@@ -228,7 +228,7 @@ TEXTS: dict[str, str] = {
     "js.goal_metric": "Metric",
     "js.goal_metric_help": "Choose one that such trainings record, or type another.",
     "js.goal_direction": "Better is",
-    "js.goal_auto": "as usual for it",
+    "js.goal_auto": "as usual",
     "js.goal_minimize": "less",
     "js.goal_maximize": "more",
     "js.goal_taken": "What counts",

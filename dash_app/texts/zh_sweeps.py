@@ -1,7 +1,7 @@
 """超参数搜索的中文界面；属于 `zh.py`。"""
 
 TEXTS: dict[str, str] = {
-    "nav.sweeps": "搜索",
+    "nav.sweeps": "超参搜索",
     # 列表
     "sweeps.title": "超参数搜索",
     "sweeps.subtitle": "对设置的搜索，最新的在前。每次试验都是一个普通任务。",
@@ -227,7 +227,7 @@ TEXTS: dict[str, str] = {
     "js.goal_metric": "指标",
     "js.goal_metric_help": "选择这类训练会记录的指标，或输入其他指标。",
     "js.goal_direction": "越好是",
-    "js.goal_auto": "按指标惯例",
+    "js.goal_auto": "惯例",
     "js.goal_minimize": "越小",
     "js.goal_maximize": "越大",
     "js.goal_taken": "取哪一点",

@@ -118,6 +118,12 @@ def test_problems_stand_at_their_inputs_all_at_once(platform: FakePlatform) -> N
     assert set(placed(several)) & {"option-pruner", "goal-1-metric"}
 
 
+def test_what_is_searched_is_not_missed_among_the_fixed_settings(platform: FakePlatform) -> None:
+    updates = changed(platform, search={"data_path": {"choices": []}}, values={"data_path": ""}, tried=True)
+    assert "at least one value" in placed(updates)["search-data_path"]
+    assert len([c for c in walk(updates["form-summary"]["children"]) if type(c).__name__ == "Li"]) == 1
+
+
 def test_a_name_of_both_an_option_and_a_setting_is_told_where_it_was_typed(platform: FakePlatform) -> None:
     updates = changed(platform, values={"seed": "-5"})
     assert placed(updates) == {} and updates["error-seed"]["children"]
