@@ -105,6 +105,7 @@ def settings_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> di
 
 
 def preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str:
+    """The name of the model size that a form holds, or ""."""
     fields = forms.type_fields(platform.training_types(), chosen)
     for preset in platform.presets().values():
         if all(values.get(name) == forms.form_value(fields[name], value) for name, value in preset.values.items()):
@@ -113,6 +114,7 @@ def preset_of(platform: "Platform", chosen: str, values: dict[str, Any]) -> str:
 
 
 def shown_problems(platform: "Platform", chosen: str, problems: list["Problem"], t: Texts) -> Updates:
+    """The first problem of each input at its place, and no other ones."""
     by_field: dict[str, Any] = {}
     for problem in problems:
         by_field.setdefault(problem.field, t.problem(problem))
@@ -125,6 +127,7 @@ def shown_problems(platform: "Platform", chosen: str, problems: list["Problem"],
 
 
 def summary(problems: list["Problem"], kind: "TrainingType", t: Texts) -> html.Div:
+    """All problems above the form, each leading to its input."""
     count = len(problems)
     head = t("new.problems_one") if count == 1 else t("new.problems", count=count)
     lines = []
@@ -138,6 +141,7 @@ def summary(problems: list["Problem"], kind: "TrainingType", t: Texts) -> html.D
 
 
 def types_to_choose(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems:
+    """The training types, one of them chosen."""
     options: Any = [
         {
             "value": name,
