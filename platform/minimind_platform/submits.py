@@ -181,7 +181,7 @@ class Submits:
             Tag.TYPE: config.type,
             Tag.TASK_NAME: name,
             Tag.SUBMIT_KEY: key,
-            "mlflow.user": _user(),
+            "mlflow.user": user(),
         }
         tags |= {Tag.PARENT: parent_id} if parent_id else {}
         tags |= {Tag.PARENT_RUN: trial.sweep_id, Tag.TRIAL: str(trial.number)} if trial else {}
@@ -228,7 +228,8 @@ def label_problems(name: str, priority: int, key: str) -> list[Problem]:
     return problems
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process, as MLflow shows it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

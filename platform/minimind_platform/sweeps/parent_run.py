@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from minimind_platform.errors import NotFoundError, PlatformError
+from minimind_platform.submits import user
 from minimind_platform.sweeps.spec import SweepSpec
 from minimind_platform.sweeps.views import Sweep, SweepState, TrialState
 from minimind_platform.tracking_client import TrackingClient
@@ -37,7 +38,7 @@ class ParentRuns:
         Raises:
             TrackingUnavailableError: the tracking server does not answer; nothing was made.
         """
-        tags = _tags({Tag.KIND: "sweep", Tag.TYPE: spec.type})
+        tags = _tags({Tag.KIND: "sweep", Tag.TYPE: spec.type, "mlflow.user": user()})
         facts = {"experiment_id": experiment_id, "start_time": int(time.time() * 1000), "tags": tags}
         run = self._tracking.post("runs/create", run_name=name or f"{spec.type} sweep", **facts)["run"]
         return run["info"]["run_id"], run["info"].get("artifact_uri", "")
