@@ -193,7 +193,7 @@ class FakeSweeps:
         if problems := self.check(type, values, search, options, objectives, name).problems:
             raise SettingsError(problems)
         spec = read_spec(type, values, search, options, objectives)
-        id_ = uuid.uuid4().hex
+        id_ = f"00{uuid.uuid4().hex[2:]}"  # none of those that tests name by their begin
         self.all[id_] = Sweep(id_, name or f"sweep-{type}", SweepState.RUNNING, spec, time.time(), experiment_id="1")
         self.made[id_] = []
         self.keys |= {key: id_} if key else {}

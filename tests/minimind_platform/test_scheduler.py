@@ -360,14 +360,15 @@ def test_a_task_outlives_its_scheduler_and_is_found_again(home, process):
 
 def test_a_task_that_ends_without_a_scheduler_is_settled_by_the_next(home, process):
     first = process()
-    task_id = home.submit(steps=10)
+    task_id = home.submit(steps=10, step_seconds=0.2)  # long enough to be seen while it runs
     home.run(task_id, State.RUNNING, tick=False)
     first.terminate()
     assert first.wait(5) == 0
-    time.sleep(0.6)
+    while not (home.settings.task_dir(task_id) / "attempt-1" / "exit.json").exists():
+        time.sleep(0.05)
     assert home.store.get(task_id).state is State.RUNNING
     process()
-    home.run(task_id, State.FINISHED, tick=False, seconds=5)
+    home.run(task_id, State.FINISHED, tick=False)
 
 
 def test_a_second_scheduler_refuses_and_names_the_first(home, process):
