@@ -2,10 +2,11 @@
 others, and where problems are shown.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dash_bootstrap_components as dbc
-from dash import html
+from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 
 from dash_app import forms, pickers, reward_form, start_form
 from dash_app.components import attributes, icon, notice
@@ -18,6 +19,42 @@ Updates = dict[str, dict[str, Any]]
 """New properties of components, by their id."""
 EMPTY_CODES = frozenset({"missing", "string_too_short"})
 """Problems of a field that nobody has filled in yet; not shown before the first try to submit."""
+
+
+def answer_form(
+    ui: Dash,
+    name: str,
+    button: str,
+    changes: Callable[[dict[str, Any], str], Updates],
+    submission: Callable[[dict[str, Any]], tuple[Updates, bool]],
+) -> None:
+    """Answer what the page's script has gathered from a form.
+
+    Args:
+        ui: the app.
+        name: of the form's stores, `<name>-change` and `<name>-submit`.
+        button: that submits it; disabled once something was made.
+        changes: what the page shows after a change, by the form and the type before it.
+        submission: what it shows after a submit, and whether something was made.
+    """
+    ui.clientside_callback(
+        ClientsideFunction("minimind", "formSubmitted"), Input(button, "n_clicks"), prevent_initial_call=True
+    )
+
+    @ui.callback(Input(f"{name}-change", "data"), State("form-type", "data"), prevent_initial_call=True)
+    def changed(form: dict[str, Any], before: str) -> None:
+        _show(changes(form, before))
+
+    @ui.callback(Output(button, "disabled"), Input(f"{name}-submit", "data"), prevent_initial_call=True)
+    def submitted(form: dict[str, Any]) -> bool:
+        updates, made = submission(form)
+        _show(updates)
+        return made
+
+
+def _show(updates: Updates) -> None:
+    for component, props in updates.items():
+        set_props(component, props)
 
 
 def held_values(types: forms.Types, chosen: str, config: dict[str, Any]) -> dict[str, Any]:

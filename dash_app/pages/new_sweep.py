@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dash_bootstrap_components as dbc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
+from dash import ClientsideFunction, Dash, Input, dcc, html
 
 from dash_app import forms, start_form
 from dash_app.components import attributes, card, icon, notice, page_head
 from dash_app.form_changes import (
     EMPTY_CODES,
     Updates,
+    answer_form,
     extras,
     held_values,
     settings_of,
@@ -88,21 +89,13 @@ def add_callbacks(ui: Dash, platform: "Platform", texts: Callable[[], Texts]) ->
     ui.clientside_callback(
         ClientsideFunction("minimind", "sweepTold"), Input("sweep-told", "data"), prevent_initial_call=True
     )
-    ui.clientside_callback(
-        ClientsideFunction("minimind", "formSubmitted"), Input("submit-sweep", "n_clicks"), prevent_initial_call=True
+    answer_form(
+        ui,
+        "sweep",
+        "submit-sweep",
+        lambda form, before: changes(platform, form, before, texts()),
+        lambda form: submission(platform, form, texts()),
     )
-
-    @ui.callback(Input("sweep-change", "data"), State("form-type", "data"), prevent_initial_call=True)
-    def changed(form: dict[str, Any], before: str) -> None:
-        for component, props in changes(platform, form, before, texts()).items():
-            set_props(component, props)
-
-    @ui.callback(Output("submit-sweep", "disabled"), Input("sweep-submit", "data"), prevent_initial_call=True)
-    def submitted(form: dict[str, Any]) -> bool:
-        updates, made = submission(platform, form, texts())
-        for component, props in updates.items():
-            set_props(component, props)
-        return made
 
 
 def changes(platform: "Platform", form: dict[str, Any], before: str, t: Texts) -> Updates:

@@ -98,3 +98,11 @@ def shown(page: Page, path: str) -> None:
     expect(page.locator(".page, .empty").first).to_be_visible()
     if path.startswith("/tasks") and page.locator("#task-list").count():
         expect(page.locator("#task-list[aria-busy]")).to_have_count(0)
+
+
+def until(page: Page, condition: str, seconds: float = 15.0) -> None:
+    """Wait for a condition in JavaScript. Playwright's own way evaluates text in the page, which the pages forbid."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"not true within {seconds} s: {condition}"
+        page.wait_for_timeout(100)

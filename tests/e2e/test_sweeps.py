@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parent))
-from browser_site import Checked, Site, shown
+from browser_site import Checked, Site, shown, until
 
 from minimind_platform.sweeps.views import TrialState
 
@@ -84,7 +84,7 @@ def test_a_sweep_lives_and_zoom_stays(page: Page, site: Site) -> None:
     sweeps.add_trial_as(sweeps.by_name("lr-and-batch"), TrialState.COMPLETE)
     expect(page.locator("#tile-trials")).to_have_text("29", timeout=6_000)
     numbers = "document.getElementById('chart-history').data.find((one) => one.name === 'complete').customdata"
-    page.wait_for_function(f"{numbers}.includes(30)", timeout=8_000)
+    until(page, f"{numbers}.includes(30)")
     assert page.evaluate("document.getElementById('chart-history').layout.yaxis.range") == [2, 2.5]
     with page.expect_response(re.compile("/live")) as caught:
         pass
