@@ -6,13 +6,16 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from minimind_platform import ConflictError, Platform, SettingsError, State, SweepState, TrialState
+from minimind_platform import ConflictError, Platform, Settings, SettingsError, State, SweepState, TrialState
+from minimind_platform.home import prepare
 from minimind_platform.local_executor import lock_is_free
+from minimind_platform.supervisor import Supervisor
 
 TRAINER = Path(__file__).with_name("curve_trainer.py")
 SCHEDULER = """
@@ -111,6 +114,44 @@ def test_no_trial_is_lost_or_doubled_whatever_is_killed(platform, values, schedu
     nested = {"experiment_ids": [sweep.experiment_id], "filter": f"tags.`mlflow.parentRunId` = '{sweep.id}'"}
     assert {r["info"]["run_id"] for r in mlflow("runs/search", nested)["runs"]} == {t.task_id for t in trials}
     assert "search_space.json" in {file["path"] for file in mlflow("artifacts/list", run_id=sweep.id)["files"]}
+
+
+def test_a_tracking_server_that_is_killed_on_the_way_costs_no_trial(tmp_path, values, free_port, wait_until):
+    settings = Settings(home=tmp_path, tracking_port=free_port())
+    prepare(settings)
+    server = Supervisor(settings)._tracking()
+    server.start()
+    wait_until(server.ready, 60, "the start of the tracking server")
+    platform = Platform(settings)
+    options = {"n_trials": 8, "parallel": 2, "pruner": "none", "sampler": "random"}
+    sweep = platform.sweeps.create("sft", values, ["learning_rate"], name="cut off", options=options)
+    command = [sys.executable, "-c", SCHEDULER, str(tmp_path), str(TRAINER), str(settings.tracking_port)]
+    scheduler = subprocess.Popen(command)
+    try:
+        wait_until(lambda: platform.sweeps.get(sweep.id).done >= 2, 60, "the end of two trials")
+        assert server.process
+        os.killpg(server.process.pid, signal.SIGKILL)
+        wait_until(lambda: server.ended() is not None, 10, "the end of the tracking server")
+        open_ones = {t.number for t in platform.sweeps.trials(sweep.id) if t.state is TrialState.RUNNING and t.task_id}
+        by_number = lambda: {t.number: t.state for t in platform.sweeps.trials(sweep.id)}  # noqa: E731
+        told = lambda: all(by_number()[number] is TrialState.COMPLETE for number in open_ones)  # noqa: E731
+        wait_until(told, 60, "the end of those that ran, without a tracking server")
+        assert not platform.sweeps.get(sweep.id).ended  # the next ones wait for it
+        server.start()
+        wait_until(lambda: ended(platform, sweep.id), 90, "the end of the sweep")
+        trials = platform.sweeps.trials(sweep.id)
+        assert [t.state for t in trials] == [TrialState.COMPLETE] * 8 and len({t.task_id for t in trials}) == 8
+
+        def synced():
+            tasks = platform.tasks(words="cut off").tasks
+            return not platform.sweeps.get(sweep.id).unsynced and not any(task.unsynced for task in tasks)
+
+        wait_until(synced, 60, "MLflow to know all of it")
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+        server.ask_to_stop()
+        server.wait(time.monotonic() + 5)
 
 
 def test_a_run_that_never_came_into_the_queue_is_cleared_away(platform, values, scheduler, wait_until, mlflow):
