@@ -124,7 +124,8 @@ def test_a_tracking_server_that_is_killed_on_the_way_costs_no_trial(tmp_path, va
     wait_until(server.ready, 60, "the start of the tracking server")
     platform = Platform(settings)
     options = {"n_trials": 8, "parallel": 2, "pruner": "none", "sampler": "random"}
-    sweep = platform.sweeps.create("sft", values, ["learning_rate"], name="cut off", options=options)
+    slower = values | {"grad_clip": 10}
+    sweep = platform.sweeps.create("sft", slower, ["learning_rate"], name="cut off", options=options)
     command = [sys.executable, "-c", SCHEDULER, str(tmp_path), str(TRAINER), str(settings.tracking_port)]
     scheduler = subprocess.Popen(command)
     try:
