@@ -5,12 +5,14 @@
               "search": {"learning_rate": {"low": 1e-5, "high": 1e-3, "log": true}}, "options": {"n_trials": 20}}'
 """
 
+import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from dash_app import space_charts, sweep_charts
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 CHARTS = ("history", "front", "intermediate", "timeline", "parallel", "importance", "slice", "contour")
 ChartName = Literal["history", "front", "intermediate", "timeline", "parallel", "importance", "slice", "contour"]
 Objectives = list[str | dict[str, Any]]
+MOST_COMPARED = 100
+"""Runs that an address can name, and that MLflow's page can show side by side."""
 
 
 class Search(Settings):
@@ -192,6 +196,17 @@ def _add_reading_routes(router: APIRouter, platform: "Platform", changes: TrialC
         """One sweep with all its trials. The beginning of an id, or the name, is enough."""
         found = sweeps.get(id)
         return answer(sweep_view(found) | {"trials": [trial_view(trial) for trial in sweeps.trials(found.id)]})
+
+    @router.get("/{id}/compare", include_in_schema=False)
+    def compare(id: str) -> Response:  # noqa: A002
+        """To MLflow's own page with the trials side by side, the newest if there are many."""
+        sweep = platform.sweeps.get(id)
+        runs = [trial.task_id for trial in platform.sweeps.trials(sweep.id) if trial.task_id][-MOST_COMPARED:]
+        if not runs:
+            return RedirectResponse(platform.sweeps.run_link(sweep.id))
+        shown, place = quote(json.dumps(runs)), quote(json.dumps([sweep.experiment_id]))
+        query = f"runs={shown}&experiments={place}&workflowType=machine_learning"
+        return RedirectResponse(f"/mlflow/#/compare-runs?{query}")
 
     @router.get("/{id}/importance")
     def importance(id: str, objective: int = Query(0, ge=0, le=3)) -> Response:  # noqa: A002

@@ -4,7 +4,6 @@
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
@@ -107,8 +106,7 @@ def _mlflow_links(platform: "Platform", sweep: "Sweep", t: Texts) -> list[Any]:
         link = platform.sweeps.run_link(sweep.id)
     except PlatformError:
         return []  # the run has no page there yet
-    query = quote(f"tags.`mlflow.parentRunId` = '{sweep.id}'")
-    runs = f"/mlflow/#/experiments/{sweep.experiment_id}/runs?searchFilter={query}&compareRunsMode=CHART"
+    runs = f"/api/sweeps/{sweep.id}/compare"  # those that there are when it is clicked
     shared: Any = {"target": "_blank", "rel": "noopener", "className": "btn btn-quiet"}
     out = icon("box-arrow-up-right")
     return [

@@ -74,6 +74,8 @@ def test_one_sweep_has_all_of_its_trials(client: TestClient) -> None:
     assert len(body["trials"]) == 30 and body["search"]["learning_rate"]["log"] is True
     assert body["trials"][0]["intermediate"]["2"] > 2 and body["objectives"][0]["metric"] == "eval/loss"
     assert client.get("/api/sweeps/nope").status_code == 404
+    place = client.get("/api/sweeps/51/compare").headers["location"]
+    assert place.startswith("/mlflow/#/compare-runs?runs=%5B%22") and "experiments=" in place
     assert client.get("/api/sweeps/51/importance").json()["learning_rate"] == 0.62
 
 
