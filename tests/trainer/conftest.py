@@ -2,13 +2,10 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.configs import TrainConfig, parse_config
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_loops import one_at_a_time, preference, prompts_in, rollout_loop, small_config, small_loop, with_reference
+from small_rows import ListPairs, ListRows, random_pairs, random_rows
+
+from trainer.configs import TrainConfig
 from trainer.names import Env
 
 RANK = Path(__file__).with_name("rank.py")
@@ -30,54 +32,6 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-
-
-class ListRows:
-    """Rows from memory, with the interface of `trainer.data.Rows`."""
-
-    weigh = None
-
-    def __init__(self, rows: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        from trainer.data import DataReport
-
-        self.rows = rows
-        self.lengths = np.array([len(ids) for ids, _ in rows])
-        self.report = DataReport("rows.jsonl", "f" * 64, len(rows), sum(len(i) for i, _ in rows), 0, 0, ())
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def line(self, index: int) -> int:
-        return index + 1
-
-    def places(self, indices: list[int]) -> str:
-        return f"line {', '.join(str(i + 1) for i in indices)} of rows.jsonl"
-
-    def batch(self, *args: Any) -> Any:
-        from trainer.batches import make_batch
-
-        return make_batch(self, *args)  # type: ignore[arg-type]
-
-    def get(self, index: int, epoch: int | None) -> tuple[np.ndarray, np.ndarray]:
-        return self.rows[index]
-
-    def changed(self) -> "ListRows":
-        other = ListRows(self.rows)
-        other.report = replace(self.report, sha256="0" * 64)
-        return other
-
-
-def random_rows(count: int, seed: int = 0, vocabulary: int = 64, masked: bool = True) -> ListRows:
-    """Rows of 4 to 24 tokens; the first third carries no loss, as a prompt would."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for _ in range(count):
-        ids = random.integers(3, vocabulary, size=int(random.integers(4, 25)))
-        labels = ids.copy()
-        if masked:
-            labels[: len(ids) // 3] = -100
-        rows.append((ids, labels))
-    return ListRows(rows)
 
 
 @pytest.fixture
@@ -125,75 +79,6 @@ def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
     return partial(small_config, tmp_path)
 
 
-def small_config(folder: Path, type_name: str = "pretrain", **values: Any) -> TrainConfig:
-    small = {
-        "data_path": "rows.jsonl",
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "intermediate_size": 64,
-        "batch_size": 4,
-        "accumulation_steps": 1,
-        "learning_rate": 1e-2,
-        "epochs": 2,
-        "device": "cpu",
-        "save_dir": str(folder / "out"),
-        "from_weight": "none",
-    }
-    return parse_config(type_name, small | values)
-
-
-def small_loop(
-    folder: Path,
-    name: str,
-    data: ListRows,
-    held_out: ListRows | None = None,
-    adapt: Callable[[Any, Any], Any] = lambda _config, _model: None,
-    objective: Callable[[Any], Any] | None = None,
-    measure: Any = None,
-    loop_class: Any = None,
-    **values: Any,
-) -> Any:
-    """A real loop over a real model of about 20,000 weights; its session writes to `folder / name`. `adapt` may change
-    the model, and returns what its checkpoints hold; `objective` makes what is minimised, from the config."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from trainer.loop import Loop
-    from trainer.losses import held_out_loss, next_token_loss
-    from trainer.models import model_config
-    from trainer.session import Session
-
-    config = small_config(folder, **values)
-    session = Session.open(config, folder / name, folder, name, tracked=False)
-    torch.manual_seed(config.seed)
-    model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
-    files = adapt(config, model)
-    minimised = objective(config) if objective else next_token_loss
-    parts: Any = (config, session, model, NoTokenizer(), data, held_out, minimised, files, measure or held_out_loss)
-    return (loop_class or Loop)(*parts)
-
-
-@contextmanager
-def one_at_a_time(make_one: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """Makes loops, of which each begins when the one before has ended; signals are handled as before in the end."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    loops: list[Any] = []
-
-    def make(*args: Any, **values: Any) -> Any:
-        for earlier in loops:  # as if its process had ended
-            earlier.session.__exit__(None, None, None)
-        loops.append(make_one(*args, **values))
-        return loops[-1]
-
-    yield make
-    for loop in loops:
-        loop.session.__exit__(None, None, None)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture(scope="session")
 def loops_in() -> Callable[[Path], Any]:
     """Makes small loops in a folder, one at a time, in a `with`."""
@@ -237,75 +122,9 @@ def distil(make_loop: Callable[..., Any], make_config: Callable[..., TrainConfig
     return make
 
 
-class ListPairs:
-    """Pairs from memory, with the interface of `trainer.pair_rows.PairRows`."""
-
-    reference = None
-
-    def __init__(self, answers: list[list[tuple[np.ndarray, np.ndarray]]]) -> None:
-        from trainer.data import DataReport
-
-        self.answers = answers
-        self.lengths = np.array([sum(len(ids) for ids, _ in pair) for pair in answers])
-        self.pairs = np.arange(len(answers))
-        self.report = DataReport("pairs.jsonl", "f" * 64, len(answers), int(self.lengths.sum()), 0, 0, ())
-
-    def __len__(self) -> int:
-        return len(self.answers)
-
-    def places(self, indices: list[int]) -> str:
-        return f"line {', '.join(str(i + 1) for i in indices)} of pairs.jsonl"
-
-    def answer(self, index: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.answers[index][side]
-
-    def batch(self, indices: np.ndarray, _epoch: int | None, packed: bool, pad_id: int) -> Any:
-        from trainer.pair_batches import make_pair_batch
-
-        return make_pair_batch(self, indices, packed, pad_id)  # type: ignore[arg-type]
-
-
-def random_pairs(count: int, seed: int = 0, vocabulary: int = 64) -> ListPairs:
-    """Pairs with the same question: the chosen answer is of even tokens, the rejected one of odd ones."""
-    random = np.random.default_rng(seed)
-    pairs = []
-    for _ in range(count):
-        question, pair = random.integers(3, vocabulary, size=5), []
-        for side in (0, 1):
-            answer = 2 * random.integers(2, vocabulary // 2 - 1, size=int(random.integers(2, 12))) + side
-            ids = np.concatenate([question, answer])
-            pair.append((ids, np.concatenate([np.full(5, -100), answer])))
-        pairs.append(pair)
-    return ListPairs(pairs)
-
-
 @pytest.fixture
 def make_pairs() -> Callable[..., ListPairs]:
     return random_pairs
-
-
-def preference(folder: Path, **values: Any) -> dict[str, Any]:
-    """What `small_loop` needs for preference optimisation; its loops need `with_reference` too."""
-    from trainer.preferences import Preference
-    from trainer.recipes.dpo import PreferenceLoop, Watch
-
-    values = {"type_name": "dpo", "from_weight": "x", "learning_rate": 1e-3, "epochs": 1} | values
-    config: Any = small_config(folder, **values)
-    watch = Watch(Preference(config.beta, config.dpo_form))
-    return values | {"objective": lambda _: watch.preference, "measure": watch, "loop_class": PreferenceLoop}
-
-
-def with_reference(loop: Any) -> Any:
-    """The loop, when its rows have a reference."""
-    from types import SimpleNamespace
-
-    from trainer.references import add_reference
-
-    resumed = loop.checkpoints.newest_good() is not None
-    held = {"model": loop.model, "tokenizer": loop.tokenizer, "rows": loop.rows, "eval_rows": loop.eval_rows}
-    parts: Any = SimpleNamespace(**held, resumed=resumed)
-    assert add_reference(loop.config, loop.session, parts, loop.device)
-    return loop
 
 
 @pytest.fixture
@@ -357,17 +176,6 @@ def make_judge() -> Callable[..., None]:
     return reward_model
 
 
-class NoTokenizer:
-    """The loop only asks a tokenizer for its pad token and to save itself."""
-
-    pad_token_id = 0
-    bos_token_id = 1
-    eos_token_id = 2
-
-    def save_pretrained(self, folder: Path) -> None:
-        (Path(folder) / "tokenizer.json").write_text("{}")
-
-
 def recorded(task_dir: Path, key: str) -> dict[int, float]:
     """One series of a spool: step to value."""
     from trainer.spool import read_records
@@ -414,58 +222,6 @@ def run_together(folder: Path, runs: list[tuple[str, int, dict[str, Any]]], coun
 @pytest.fixture(scope="session")
 def together() -> Callable[..., None]:
     return run_together
-
-
-SUMS = [({"conversations": [{"role": "user", "content": f"{i} + {i} = ?"}], "gt": [str(2 * i)]}) for i in range(12)]
-VOWELS = [{"kind": "regex", "pattern": "[aeiou]"}, {"kind": "length", "min_chars": 5, "max_chars": 20}]
-OWN: dict[str, dict[str, Any]] = {
-    "grpo": {"num_generations": 3},
-    "spo": {"accumulation_steps": 2},
-    "ppo": {"mini_batch_size": 2},
-}
-
-
-def prompts_in(folder: Path) -> Path:
-    """Twelve sums without answers."""
-    path = folder / "prompts.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in SUMS))
-    return path
-
-
-def rollout_loop(folder: Path, kind: str, name: str = "task", held_out: int = 0, **values: Any) -> Any:
-    """A real loop of a type that learns from rewards, with a model of 20,000 weights beside its embeddings and the
-    shipped tokenizer; its session writes to `folder / name`."""
-    import torch
-
-    from trainer.bases import Base
-    from trainer.grpo import GRPOLoop
-    from trainer.models import model_config, new_model
-    from trainer.ppo import PPOLoop
-    from trainer.prompts import load_prompts
-    from trainer.reference_model import keep_reference
-    from trainer.session import Session
-    from trainer.spo import SPOLoop
-    from trainer.supervised import Parts
-    from trainer.tokenization import load_tokenizer
-
-    given = {"data_path": str(folder / "prompts.jsonl"), "from_weight": "base", "learning_rate": 3e-3, "max_gen_len": 8}
-    given |= {"rollout_temperature": 1.0, "thinking_ratio": 0.3, "rewards": VOWELS, "samples_per_step": 2}
-    config: Any = small_config(folder, kind, **given | OWN[kind] | values)
-    tokenizer = load_tokenizer(None)
-    session = Session.open(config, folder / name, folder, name, tracked=False)
-    torch.manual_seed(3)
-    model = new_model(model_config(config, len(tokenizer), tokenizer))
-    rows = load_prompts(config.data_path, config, tokenizer)
-    order = np.arange(len(rows))
-    held = rows.subset(order[:held_out]) if held_out else None
-    resumed = (folder / name / "reference").exists()
-    parts: Any = Parts(model, tokenizer, rows.subset(order[held_out:]), held, resumed, Base("none"))  # type: ignore[arg-type]
-    reference = None
-    if getattr(config, config.ref_name):
-        first = session.ranks.first
-        reference = keep_reference(folder / name, model, tokenizer, resumed, config.packing, first)
-    loops: dict[str, Any] = {"grpo": GRPOLoop, "spo": SPOLoop, "ppo": PPOLoop}
-    return loops[kind](config, session, parts, reference)
 
 
 @pytest.fixture

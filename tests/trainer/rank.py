@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import OWN, preference, prompts_in, random_pairs, random_rows, rollout_loop, small_loop, with_reference
+from small_loops import OWN, preference, prompts_in, rollout_loop, small_loop, with_reference
+from small_rows import random_pairs, random_rows
 
 from trainer.devices import pick_device
 from trainer.ranks import Ranks

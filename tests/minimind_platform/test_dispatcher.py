@@ -1,0 +1,233 @@
+"""How a task moves: its ends, its stops, its losses, its turn; with a fake trainer in real processes."""
+
+import json
+import os
+import signal
+import time
+
+from scheduled import LONG, Home
+
+from minimind_platform.local_executor import strays
+from minimind_platform.progress import ProgressReader
+from minimind_platform.tasks import State
+
+# how a task ends
+
+
+def test_a_task_trains_to_its_end(home):
+    task = home.run(home.submit(), *{State.FINISHED, State.FAILED})
+    assert task.state is State.FINISHED
+    assert home.moves(task.id)[-1] == "FINISHED" and home.moves(task.id)[:2] == ["QUEUED", "STARTING"]
+    assert (task.progress.step, task.progress.total_steps, task.progress.loss) == (5, 5, 4.0)
+    assert home.store.leases() == {} and task.unsynced
+
+
+def test_bad_settings_fail_with_the_words_of_the_trainer(home):
+    task = home.run(home.submit(do="settings"), State.FAILED)
+    assert (task.error, task.error_class, task.hint) == ("--epochs: too few", "settings", "Use more.")
+    assert task.attempt == 1
+
+
+def test_an_exception_without_a_result_fails_with_its_last_line(home):
+    task = home.run(home.submit(do="raise"), State.FAILED)
+    assert task.error == "RuntimeError: the tokenizer is missing"
+    assert "log" in task.hint
+
+
+def test_a_crash_is_named(home):
+    task = home.run(home.submit(do="segfault"), State.FAILED)
+    assert task.error == "The trainer crashed (SIGSEGV)."
+
+
+def test_progress_tells_how_long_it_will_take(home):
+    task_id = home.submit(steps=100, step_seconds=0.05)
+    home.run(task_id, State.RUNNING)
+    home.wait_for_step(task_id, 3)
+    home.dispatcher._last_look = 0.0
+    home.dispatcher.tick()
+    progress = home.store.get(task_id).progress
+    assert progress.step >= 3 and progress.total_steps == 100
+    assert 3 < progress.seconds_left < 15
+    home.stop(task_id)
+    home.run(task_id, State.STOPPED)
+
+
+# stopping
+
+
+def test_a_running_task_stops_and_goes_on_where_it_stopped(home):
+    task_id = home.submit(steps=30)
+    home.run(task_id, State.RUNNING)
+    home.wait_for_step(task_id)
+    home.stop(task_id)
+    stopped = home.run(task_id, State.STOPPED)
+    assert 1 <= stopped.progress.step < 30
+    home.store.move(stopped, State.QUEUED, "resumed by a person")
+    task = home.run(task_id, State.FINISHED)
+    assert task.attempt == 2
+    assert f"attempt 2 begins at step {stopped.progress.step}" in home.log(task_id)
+
+
+def test_a_task_that_was_just_claimed_stops_without_having_run(home):
+    task_id = home.submit(**LONG)
+    home.store.claim({"cpu": ["cpu:0"]}, time.time())
+    home.stop(task_id)
+    home.run(task_id, State.STOPPED)
+    assert home.log(task_id) == "" and home.store.leases() == {}
+
+
+def test_a_task_stops_while_it_starts(home):
+    task_id = home.submit(**LONG)
+    home.dispatcher.tick()
+    home.stop(task_id)
+    home.run(task_id, State.STOPPED)
+    assert home.store.leases() == {}
+
+
+def test_a_queued_task_that_was_stopped_never_starts(home):
+    task_id = home.submit()
+    home.stop(task_id, State.STOPPED)
+    home.dispatcher.tick()
+    assert home.store.get(task_id).attempt == 0
+
+
+def test_a_trainer_that_does_not_listen_is_killed_after_the_grace(tmp_path):
+    home = Home(tmp_path, stop_grace_seconds=1)
+    task_id = home.submit(do="hang", **LONG)
+    home.run(task_id, State.RUNNING)
+    home.wait_for_step(task_id)
+    home.stop(task_id)
+    home.run(task_id, State.STOPPED, seconds=5)
+    assert "killed" in home.store.events(task_id)[-1].reason
+
+
+# losses
+
+
+def test_a_killed_trainer_is_resumed_by_itself(home):
+    task = home.run(home.submit(do="die", at=3), State.FINISHED, State.FAILED)
+    assert task.state is State.FINISHED and task.attempt == 2
+    assert home.moves(task.id) == [
+        "QUEUED", "STARTING", "RUNNING", "LOST", "QUEUED", "STARTING", "RUNNING", "FINISHED",
+    ]  # fmt: skip
+    assert "attempt 2 begins at step 2" in home.log(task.id)
+    assert "memory" in home.store.events(task.id)[3].reason
+
+
+def test_two_attempts_without_a_new_step_are_enough(home):
+    task = home.run(home.submit(do="die", at=1, always=True), State.FAILED)
+    assert task.attempt == 2
+    assert "killed by the system" in task.error and "Two attempts" in task.hint
+
+
+def test_restarts_have_a_limit_even_with_progress(tmp_path):
+    home = Home(tmp_path, max_restarts=2)
+    task_id = home.submit(steps=100, step_seconds=0.02)
+    for attempt in (1, 2, 3):
+        home.run(task_id, State.RUNNING)
+        home.wait_for_step(task_id, attempt)
+        while home.store.get(task_id).attempt < attempt:
+            home.dispatcher.tick()
+        home.run(task_id, State.RUNNING)
+        step = ProgressReader(home.settings.task_dir(task_id)).read().step
+        home.wait_for_step(task_id, step + 1)
+        os.kill(home.pid(task_id, attempt=attempt), signal.SIGKILL)
+        home.run(task_id, State.QUEUED, State.FAILED)
+    task = home.store.get(task_id)
+    assert task.state is State.FAILED and task.attempt == 3
+    assert "2 times" in task.hint
+
+
+def test_a_killed_runner_loses_nothing_and_leaves_no_second_copy(home):
+    task_id = home.submit(steps=40)
+    home.run(task_id, State.RUNNING)
+    home.wait_for_step(task_id)
+    os.kill(home.pid(task_id, "runner"), signal.SIGKILL)
+    task = home.run(task_id, State.FINISHED, State.FAILED)
+    assert task.state is State.FINISHED and task.attempt == 2
+    steps = [json.loads(line) for line in (home.settings.task_dir(task_id) / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in steps if r["kind"] == "metrics"] == list(range(1, 41))
+
+
+def test_files_that_vanish_are_a_loss_not_a_hang(home):
+    task_id = home.submit(**LONG)
+    home.run(task_id, State.RUNNING)
+    home.wait_for_step(task_id)
+    folder = home.settings.task_dir(task_id)
+    (folder / "attempt-1").rename(folder / "gone")
+    home.dispatcher.tick()
+    assert home.store.get(task_id).state is State.RUNNING  # its processes are still there
+    for process in strays(folder / "attempt-1"):
+        process.kill()
+    task = home.run(task_id, State.QUEUED)
+    assert "LOST" in home.moves(task.id)
+    home.stop(task_id, State.STOPPED)
+
+
+# turns
+
+
+def test_two_cpu_slots_run_two_tasks(tmp_path):
+    home = Home(tmp_path, cpu_slots=2)
+    ids = [home.submit(**LONG) for _ in range(3)]
+    home.dispatcher.tick()
+    assert [home.store.get(i).device for i in ids] == ["cpu:0", "cpu:1", ""]
+    for task_id in ids[:2]:
+        home.run(task_id, State.RUNNING)
+        home.stop(task_id)
+    home.stop(ids[2], State.STOPPED)
+    for task_id in ids[:2]:
+        home.run(task_id, State.STOPPED)
+
+
+def test_waiting_tasks_say_why(home):
+    ids = [home.submit(name="first", **LONG), home.submit(), home.submit(), home.submit(device="cuda")]
+    home.dispatcher.tick()
+    sentences = [home.store.get(i).waits_for for i in ids]
+    assert sentences == [
+        "",
+        "waits for cpu:0, held by first",
+        "position 2 in the queue",
+        "waits for cuda, which this machine does not have",
+    ]
+    home.stop(ids[0])
+    home.run(ids[0], State.STOPPED)
+
+
+# what a new scheduler finds, and what changes later
+
+
+def test_a_gpu_that_is_found_later_is_used(home, monkeypatch):
+    task_id = home.submit(device="cuda")
+    home.dispatcher.tick()
+    assert home.store.get(task_id).waits_for == "waits for cuda, which this machine does not have"
+    monkeypatch.setattr(home.dispatcher._executor, "slots", lambda: {"cuda": ["cuda:0"]})
+    assert home.run(task_id, State.FINISHED).device == "cuda:0"
+
+
+def test_a_new_scheduler_starts_what_the_last_one_only_claimed(home):
+    task_id = home.submit()
+    home.store.claim({"cpu": ["cpu:0"]}, time.time())
+    home.start_scheduler()
+    assert home.run(task_id, State.FINISHED).attempt == 1
+
+
+def test_a_new_scheduler_settles_what_ended_meanwhile(home):
+    task_id = home.submit()
+    home.run(task_id, State.RUNNING, State.FINISHED)
+    time.sleep(0.5)
+    home.start_scheduler()
+    home.dispatcher.tick()
+    assert home.store.get(task_id).state is State.FINISHED
+
+
+def test_a_slot_that_a_crash_left_taken_is_given_back(home):
+    task = home.store.get(home.submit())
+    home.store.claim({"cpu": ["cpu:0"]}, time.time())
+    task = home.stop(task.id)
+    with home.store._write() as connection:
+        connection.exec_driver_sql("UPDATE lease SET task_id = 'somebody gone'")
+    home.run(task.id, State.STOPPED)
+    home.dispatcher._last_look = 0.0
+    home.dispatcher.tick()
+    assert home.store.leases() == {}
