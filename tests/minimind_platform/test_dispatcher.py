@@ -132,7 +132,10 @@ def test_restarts_have_a_limit_even_with_progress(tmp_path):
         step = ProgressReader(home.settings.task_dir(task_id)).read().step
         home.wait_for_step(task_id, step + 1)
         os.kill(home.pid(task_id, attempt=attempt), signal.SIGKILL)
-        home.run(task_id, State.QUEUED, State.FAILED)
+        give_up = time.monotonic() + 15
+        while home.moves(task_id).count("LOST") < attempt:  # it may be in the queue too shortly to be seen there
+            assert time.monotonic() < give_up
+            home.dispatcher.tick()
     task = home.store.get(task_id)
     assert task.state is State.FAILED and task.attempt == 3
     assert "2 times" in task.hint
