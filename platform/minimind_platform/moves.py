@@ -6,6 +6,8 @@ move = stopped(task)      # None: nothing to do
 from minimind_platform.errors import ConflictError
 from minimind_platform.tasks import ENDED, State, Task
 
+BY_PERSON = "stopped by a person"
+
 
 def stopped(task: Task) -> tuple[State, str] | None:
     """Stop it: at once if it waits, else once it has saved a checkpoint."""
@@ -13,8 +15,12 @@ def stopped(task: Task) -> tuple[State, str] | None:
         raise ConflictError(f"Task {task.name!r} has ended already: it is {task.state.lower()}.")
     if task.state is State.STOPPING:
         return None
-    at_once = task.state in (State.QUEUED, State.LOST)
-    return (State.STOPPED if at_once else State.STOPPING), "stopped by a person"
+    return on_the_way_out(task), BY_PERSON
+
+
+def on_the_way_out(task: Task) -> State:
+    """The next state of a task that shall stop: without a process it is stopped at once."""
+    return State.STOPPED if task.state in (State.QUEUED, State.LOST) else State.STOPPING
 
 
 def resumed(task: Task) -> tuple[State, str] | None:

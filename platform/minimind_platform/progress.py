@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minimind_platform.tails import Tail
 from minimind_platform.tasks import Progress
 from trainer.names import Metric, TaskFile
 
+CHUNK = 4 << 20
+"""Bytes looked at in one call, so that a large spool does not hold up the scheduler."""
 FIELDS = {
     Metric.LOSS: "loss",
     Metric.EVAL_LOSS: "eval_loss",
@@ -29,22 +30,33 @@ class ProgressReader:
     """Follows one spool. Made anew it reads from the beginning and comes to the same result."""
 
     def __init__(self, task_dir: Path) -> None:
-        self._tail = Tail(task_dir / TaskFile.METRICS)
+        self._path = task_dir / TaskFile.METRICS
+        self._offset = 0
         self._progress = Progress()
         self._begin = (0, 0)  # step and time of the current attempt's begin
         self._newest = (0, 0)
 
     def read(self, to_the_end: bool = False) -> Progress:
         """Progress as of now: after the next few megabytes, or after all there is."""
-        if self._tail.begun_afresh():
-            self.__init__(self._tail.path.parent)
-        while lines := self._tail.new():
+        while lines := self._new_lines():
             for line in lines:
                 with suppress(ValueError, KeyError, TypeError):  # a damaged record costs itself only
                     self._take(json.loads(line))
             if not to_the_end:
                 break
         return replace(self._progress, seconds_left=self._seconds_left())
+
+    def _new_lines(self) -> list[bytes]:
+        if not self._path.exists():
+            return []
+        if self._path.stat().st_size < self._offset:  # begun afresh
+            self.__init__(self._path.parent)
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            block = file.read(CHUNK)
+        complete = block.rpartition(b"\n")[0]
+        self._offset += len(complete) + 1 if complete else 0
+        return complete.splitlines()
 
     def _take(self, record: dict[str, Any]) -> None:
         if record["kind"] == "begin":

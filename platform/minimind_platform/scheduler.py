@@ -57,8 +57,9 @@ def run_forever(
     executor.check()
     store = Store(settings.database)
     sweeps = SweepLoop(Platform(settings), store) if with_sweeps else None
-    tell = SweepMirror(store, TrackingClient(settings.tracking)).round if with_sweeps else _nothing
-    reconciler = Reconciler(store, mirror, sweeps=tell)
+    reconciler = Reconciler(store, mirror)
+    if with_sweeps:
+        reconciler = Reconciler(store, mirror, sweeps=SweepMirror(store, TrackingClient(settings.tracking)).round)
 
     def moved() -> None:
         reconciler.poke()
@@ -79,10 +80,6 @@ def run_forever(
         if _rest(_tick(dispatcher), ended, store) and sweeps:
             sweeps.poke()
     log.info("The scheduler ends; trainings go on without it.")
-
-
-def _nothing() -> None:
-    return
 
 
 def _beat(settings: Settings) -> None:

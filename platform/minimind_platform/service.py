@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from minimind_platform import runs
+from minimind_platform.catalogue import Catalogue
 from minimind_platform.checks import Checks
 from minimind_platform.errors import ConflictError, NotFoundError, PlatformError, Problem, SettingsError
 from minimind_platform.follow import Following
 from minimind_platform.home import as_running
-from minimind_platform.library import Library
 from minimind_platform.logs import read_log
 from minimind_platform.moves import resumed, stopped
 from minimind_platform.preflight import estimate
@@ -43,7 +43,7 @@ MEASURED_TASKS = 30
 """Newest tasks that are looked through for a speed to expect."""
 
 
-class Platform(Library, Following, Searching):
+class Platform(Catalogue, Following, Searching):
     """Everything that a person can do. Times are seconds since 1970; errors are those of `errors.py`."""
 
     def __init__(self, settings: Settings | None = None) -> None:

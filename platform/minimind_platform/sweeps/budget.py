@@ -7,14 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minimind_platform.sweeps.views import Sweep, TrialState
+from minimind_platform.moves import BY_PERSON
+from minimind_platform.sweeps.views import OVER, Sweep, TrialState
 
 if TYPE_CHECKING:
     from minimind_platform.sweeps.study import StudyTrial
 
 QUICK_FAILURES = 3
-BY_PERSON = "stopped by a person"
-OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
 
 def end_reason(sweep: Sweep, trials: Sequence["StudyTrial"], device_seconds: float) -> str:

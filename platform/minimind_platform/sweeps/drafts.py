@@ -12,7 +12,7 @@ from minimind_platform.errors import Problem, SettingsError
 from minimind_platform.submits import label_problems
 from minimind_platform.sweeps.space import Param, middle, proposal, searchable
 from minimind_platform.sweeps.space_checks import combination_problems
-from minimind_platform.sweeps.spec import metrics_of, option_fields, read_spec
+from minimind_platform.sweeps.spec import SweepSpec, metrics_of, option_fields, read_spec
 from minimind_platform.sweeps.views import SweepCheck
 from trainer.fields import ConfigField
 
@@ -50,6 +50,18 @@ class Drafts:
         name: str = "",
     ) -> SweepCheck:
         """What is wrong with a sweep, and what it would take. Bad values never raise."""
+        return self._draft(type, values, search, options, objectives, name)[0]
+
+    def _draft(
+        self,
+        type: str,  # noqa: A002
+        values: Mapping[str, Any],
+        search: Sequence[str] | Mapping[str, Any] | None,
+        options: Mapping[str, Any] | None,
+        objectives: Sequence[Any],
+        name: str,
+    ) -> tuple[SweepCheck, SweepSpec | None]:
+        """As `check`, and the sweep as it was understood; None if it was not."""
         problems = self._name_problems(name)
         try:
             spec = read_spec(type, values, search, options, objectives)
@@ -57,9 +69,9 @@ class Drafts:
             others = self._platform.check(type, dict(values)) if search is not None else None
             known = {problem.field for problem in error.problems}
             more = [p for p in others.problems if p.field not in known] if others else []
-            return SweepCheck(problems + error.problems + more)
+            return SweepCheck(problems + error.problems + more), None
         if spec.function:
-            return SweepCheck(problems)
+            return SweepCheck(problems), spec
         problems += combination_problems(spec)
         found = self._platform.check(spec.type, spec.values | middle(spec.params, spec.fixed))
         searched = {param.name for param in spec.params}
@@ -67,7 +79,7 @@ class Drafts:
         for problem in found.problems:
             place = f"search.{problem.field}" if problem.field in searched else problem.field
             problems += [] if place in told else [replace(problem, field=place)]
-        return SweepCheck(problems, list(spec.params), spec.combinations, found.preflight)
+        return SweepCheck(problems, list(spec.params), spec.combinations, found.preflight), spec
 
     def _name_problems(self, name: str) -> list[Problem]:
         from minimind_platform.sweeps.store import name_taken

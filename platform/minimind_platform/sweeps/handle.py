@@ -15,9 +15,8 @@ from minimind_platform.errors import NotFoundError, PlatformError
 from minimind_platform.exports import Model
 from minimind_platform.patience import POLL_SECONDS, Watch, left_running
 from minimind_platform.sweeps.asking import Asking, Function
-from minimind_platform.sweeps.budget import OVER
 from minimind_platform.sweeps.spec import SweepOptions
-from minimind_platform.sweeps.views import Sweep, SweepState, Trial
+from minimind_platform.sweeps.views import OVER, Sweep, SweepState, Trial
 from minimind_platform.tasks import Task
 
 if TYPE_CHECKING:

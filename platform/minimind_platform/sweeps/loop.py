@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from minimind_platform.errors import ConflictError, SettingsError, TrackingUnavailableError
+from minimind_platform.moves import BY_PERSON, on_the_way_out
 from minimind_platform.settings import Settings
 from minimind_platform.store import Store
 from minimind_platform.sweeps.budget import end_reason, pause_reason
@@ -22,7 +23,7 @@ from minimind_platform.sweeps.measure import Measure
 from minimind_platform.sweeps.spec import SweepSpec
 from minimind_platform.sweeps.store import Summary, SweepStore
 from minimind_platform.sweeps.summary import device_seconds, summarise
-from minimind_platform.sweeps.views import Sweep, SweepState, TrialState
+from minimind_platform.sweeps.views import OVER, Sweep, SweepState, TrialState
 from minimind_platform.tasks import State, Task
 from trainer.names import ErrorClass
 
@@ -107,18 +108,17 @@ class SweepLoop(threading.Thread):
             self._clear_away(tasks)
             return
         study = self._study(sweep)
-        trials = study.trials()
-        for trial in trials:
+        for trial in study.trials():
             task = tasks.get(trial.number)
             if trial.state is TrialState.RUNNING and task is not None:
                 self._follow(sweep, study, trial, task)
-            elif trial.state not in (TrialState.RUNNING, TrialState.WAITING) and task and not task.trial_state:
+            elif trial.state in OVER and task and not task.trial_state:
                 self._store.set_trial_state(task, trial.state)
-        trials, tasks = study.trials(), {task.trial: task for task in self._store.trials(sweep.id)}
-        sweep = self._judge(self._summarised(sweep, study), trials, tasks)
-        if sweep.state is SweepState.RUNNING:
-            self._fill(sweep, study, trials, tasks)
-            self._summarised(self._sweeps.get(sweep.id) or sweep, study)
+        sweep, trials, tasks = self._summarised(sweep, study)
+        spent = device_seconds(tasks.values()) if sweep.spec.device_hours else 0.0
+        sweep = self._judge(sweep, trials, spent)
+        if sweep.state is SweepState.RUNNING and self._fill(sweep, study, trials, tasks, spent):
+            self._summarised(sweep, study)
 
     def _study(self, sweep: Sweep) -> "SweepStudy":
         spec, study = self._open.get(sweep.id, (None, None))
@@ -158,8 +158,7 @@ class SweepLoop(threading.Thread):
 
     def _stop(self, task: Task, reason: str) -> None:
         if task.state is not State.STOPPING:
-            at_once = task.state in (State.QUEUED, State.LOST)
-            self._store.move(task, State.STOPPED if at_once else State.STOPPING, reason)
+            self._store.move(task, on_the_way_out(task), reason)
 
     def _tell(self, sweep: Sweep, study: "SweepStudy", trial: "StudyTrial", task: Task, measure: Measure) -> None:
         """The task is over: say in the study how the trial ended, or let it go on."""
@@ -179,9 +178,9 @@ class SweepLoop(threading.Thread):
                 self._store.move(task, State.QUEUED, "resumed with its sweep")
             return
         else:
-            study.fail(trial.number, "stopped by a person")
+            study.fail(trial.number, BY_PERSON)
         self._measures.pop(task.id, None)
-        state = next(one.state for one in study.trials() if one.number == trial.number)
+        state = study.trial(trial.number).state
         self._store.set_trial_state(task, state)
         log.info("Trial %d of sweep %s: %s.", trial.number, sweep.name, state.lower())
 
@@ -219,41 +218,58 @@ class SweepLoop(threading.Thread):
 
     # the sweep
 
-    def _judge(self, sweep: Sweep, trials: Sequence["StudyTrial"], tasks: dict[int, Task]) -> Sweep:
-        """Pause a sweep that goes wrong, and end one that is done."""
+    def _summarised(self, sweep: Sweep, study: "SweepStudy") -> tuple[Sweep, list["StudyTrial"], dict[int, Task]]:
+        """Its trials and their tasks as they are now, and the sweep, which says so to lists and MLflow."""
+        trials, tasks = study.trials(), self._store.trials(sweep.id)
+        found = summarise(trials, study.best(trials), tasks)
+        sweep = sweep if found == Summary.of(sweep) else self._sweeps.set_summary(sweep, found)
+        return sweep, trials, {task.trial: task for task in tasks}
+
+    def _judge(self, sweep: Sweep, trials: Sequence["StudyTrial"], spent: float) -> Sweep:
+        """Pause a sweep that goes wrong, and end one that is done; `spent` are seconds on devices."""
         if sweep.state is not SweepState.RUNNING:
             return sweep
         since = self._sweeps.running_since(sweep.id)
         if reason := pause_reason(trials, since):
             return self._sweeps.move(sweep, SweepState.PAUSED, reason)
-        spent = device_seconds(tasks.values()) if sweep.spec.device_hours else 0.0
         reason = end_reason(sweep, trials, spent)
-        open_ones = [t for t in trials if t.state is TrialState.RUNNING]
-        if reason and not open_ones:
+        if reason and not _open(trials):
             return self._sweeps.move(sweep, SweepState.FINISHED, reason)
         return sweep
 
-    def _fill(self, sweep: Sweep, study: "SweepStudy", trials: Sequence["StudyTrial"], tasks: dict[int, Task]) -> None:
-        """Queue what was asked for and has no task yet, and ask for more while there is room."""
+    def _fill(
+        self,
+        sweep: Sweep,
+        study: "SweepStudy",
+        trials: Sequence["StudyTrial"],
+        tasks: dict[int, Task],
+        spent: float,
+    ) -> bool:
+        """Queue what was asked for and has no task yet, and ask for more while there is room.
+
+        Returns:
+            Whether a trial was begun.
+        """
         if sweep.id not in self._cleared and not sweep.spec.function:  # those queue from their own programs
             self._trials.discard_unqueued(sweep)
             self._cleared.add(sweep.id)
-        open_ones = [t for t in trials if t.state is TrialState.RUNNING]
-        for trial in open_ones:
+        begun = False
+        for trial in _open(trials):
             if trial.number not in tasks and not self._submit(sweep, study, trial):
-                return
-        room = sweep.spec.parallel - len(open_ones)
-        spent = device_seconds(tasks.values()) if sweep.spec.device_hours else 0.0
-        for _ in range(max(0, room)):
-            if sweep.spec.function or end_reason(sweep, study.trials(), spent):
-                return
+                return True
+        while not sweep.spec.function and len(_open(trials)) < sweep.spec.parallel:
+            if end_reason(sweep, trials, spent):
+                break
             trial = study.ask()
             if trial is None:
-                if not [t for t in study.trials() if t.state is TrialState.RUNNING]:
+                if not _open(trials):
                     self._sweeps.move(sweep, SweepState.FINISHED, "every combination was tried")
-                return
+                break
+            begun = True
             if not self._submit(sweep, study, trial):
-                return
+                break
+            trials = study.trials()
+        return begun
 
     def _submit(self, sweep: Sweep, study: "SweepStudy", trial: "StudyTrial") -> bool:
         """Queue a trial; False if its settings cannot be trained, in which case it has failed."""
@@ -265,9 +281,9 @@ class SweepLoop(threading.Thread):
             self._wake.set()  # look at once whether that happens again and again
             return False
 
-    def _summarised(self, sweep: Sweep, study: "SweepStudy") -> Sweep:
-        found = summarise(study.trials(), study.best(), self._store.trials(sweep.id))
-        return sweep if found == Summary.of(sweep) else self._sweeps.set_summary(sweep, found)
+
+def _open(trials: Sequence["StudyTrial"]) -> list["StudyTrial"]:
+    return [trial for trial in trials if trial.state is TrialState.RUNNING]
 
 
 def _excess(spec: SweepSpec, task: Task, measure: Measure) -> dict[str, float]:

@@ -5,7 +5,6 @@ measure.read()
 measure.values(), measure.reports[30]
 """
 
-import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from minimind_platform.sweeps.spec import Objective
-from minimind_platform.tails import Tail
 from trainer.names import Metric, TaskFile
+from trainer.spool import read_records
 
 MEMORY = (Metric.GPU_MEMORY_MB, Metric.MEMORY_MB)
 """Where a GPU is used its memory counts, else that of the process."""
@@ -48,7 +47,8 @@ class Measure:
     """Follows one trial. Made anew it reads from the beginning and comes to the same result."""
 
     def __init__(self, task_dir: Path, objectives: Sequence[Objective]) -> None:
-        self._tail = Tail(task_dir / TaskFile.METRICS)
+        self._path = task_dir / TaskFile.METRICS
+        self._offset = 0
         self._objectives = tuple(objectives)
         self._points: dict[str, _Points] = {}
         self._total_steps = 0
@@ -61,12 +61,10 @@ class Measure:
 
     def read(self) -> None:
         """Take in what is new."""
-        if self._tail.begun_afresh():
-            self.__init__(self._tail.path.parent, self._objectives)
-        while lines := self._tail.new():
-            for line in lines:
-                with suppress(ValueError, KeyError, TypeError):  # a damaged record costs itself only
-                    self._take(json.loads(line))
+        for record, offset in read_records(self._path, self._offset):
+            self._offset = offset
+            with suppress(KeyError, TypeError, ValueError):  # a damaged record costs itself only
+                self._take(record)
 
     def missing(self) -> list[str]:
         """Objectives without any point."""

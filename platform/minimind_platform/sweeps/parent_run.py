@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from minimind_platform.errors import NotFoundError, PlatformError
-from minimind_platform.submits import user
+from minimind_platform.submits import PARAM_LIMIT, PARAMS_A_CALL, user
 from minimind_platform.sweeps.spec import SweepSpec
 from minimind_platform.sweeps.views import Sweep, SweepState, TrialState
 from minimind_platform.tracking_client import TrackingClient
@@ -22,8 +22,6 @@ STATUS = {
     SweepState.STOPPED: RunStatus.KILLED,
     SweepState.FINISHED: RunStatus.FINISHED,
 }
-PARAM_LIMIT = 6_000
-OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
 
 class ParentRuns:
@@ -50,7 +48,7 @@ class ParentRuns:
         texts |= {name: str(value) for name, value in spec.options.items()}
         texts["objective"] = ", ".join(f"{o.direction} {o.metric} ({o.taken})" for o in spec.objectives)
         params = [{"key": key, "value": text[:PARAM_LIMIT]} for key, text in texts.items()]
-        self._tracking.post("runs/log-batch", run_id=run_id, params=params[:100])
+        self._tracking.post("runs/log-batch", run_id=run_id, params=params[:PARAMS_A_CALL])
         content = spec.model_dump_json(include={"type", "values", "objectives"} | set(spec.options))
         whole = json.loads(content) | {"search": spec.search}
         text = json.dumps(whole, ensure_ascii=False, indent=2)
@@ -67,8 +65,7 @@ class ParentRuns:
         run = self._tracking.get("runs/get", run_id=sweep.id)["run"]
         if run["info"].get("lifecycle_stage") == "deleted":
             return
-        counts, now = sweep.counts, int(time.time() * 1000)
-        over = sum(counts.get(state, 0) for state in OVER)
+        counts, now, over = sweep.counts, int(time.time() * 1000), sweep.done
         values = {
             Metric.SWEEP_TRIALS: over,
             Metric.SWEEP_PRUNED: counts.get(TrialState.PRUNED, 0),

@@ -12,12 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from minimind_platform.errors import ConflictError, NotFoundError, PlatformError, Problem, SettingsError
+from minimind_platform.moves import BY_PERSON
 from minimind_platform.submits import Submits, label_problems
 from minimind_platform.sweeps.drafts import Drafts
 from minimind_platform.sweeps.parent_run import ParentRuns
 from minimind_platform.sweeps.points import read_point
 from minimind_platform.sweeps.promotion import changed_settings, checkpoint_of
-from minimind_platform.sweeps.spec import FOR_TRIALS, SweepSpec, extended, option_fields, read_spec
+from minimind_platform.sweeps.spec import FOR_TRIALS, SweepSpec, extended, option_fields
 from minimind_platform.sweeps.views import Sweep, SweepPage, SweepState, Trial, TrialState
 from minimind_platform.tasks import Task
 from minimind_platform.tracking_client import TrackingClient
@@ -72,11 +73,10 @@ class Sweeps(Drafts):
         """
         if sweep := self._store.by_key(key):
             return sweep
-        checked = self.check(type, values, search, options, objectives, name)
+        checked, spec = self._draft(type, values, search, options, objectives, name)
         problems = checked.problems + label_problems("", 0, key)
-        if problems:
+        if problems or spec is None:
             raise SettingsError(problems)
-        spec = read_spec(type, values, search, options, objectives)
         return self._make(spec, name.strip(), key)
 
     def _make(self, spec: SweepSpec, name: str, key: str) -> Sweep:
@@ -157,7 +157,7 @@ class Sweeps(Drafts):
         def change(sweep: Sweep) -> Sweep:
             if sweep.state in (SweepState.STOPPED, SweepState.FINISHED):
                 raise ConflictError(f"Sweep {sweep.name!r} has ended already: it is {sweep.state.lower()}.")
-            return self._store.move(sweep, SweepState.STOPPED, "stopped by a person")
+            return self._store.move(sweep, SweepState.STOPPED, BY_PERSON)
 
         return self._changed(id, change)
 
@@ -299,7 +299,8 @@ class Sweeps(Drafts):
 
         def change(sweep: Sweep) -> Sweep:
             study = self.study(sweep)
-            found = summarise(study.trials(), study.best(), self._tasks.trials(sweep.id))
+            trials = study.trials()
+            found = summarise(trials, study.best(trials), self._tasks.trials(sweep.id))
             return self._store.set_summary(sweep, found)
 
         self._changed(sweep_id, change)

@@ -225,13 +225,17 @@ class SweepStudy:
         """One trial."""
         return shown(self._frozen(number), self._storage.excluded(self._id))
 
-    def best(self) -> list[int]:
+    def best(self, trials: Sequence[StudyTrial] | None = None) -> list[int]:
         """Numbers of the best trials that are complete, feasible and count: with one objective one or none, with
-        several all that no other one beats in everything."""
+        several all that no other one beats in everything.
+
+        Args:
+            trials: all of them, where they were read already.
+        """
         signs = [objective.sign for objective in self._spec.objectives]
         costs = {
             trial.number: tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
-            for trial in self.trials()
+            for trial in (self.trials() if trials is None else trials)
             if trial.state is TrialState.COMPLETE and trial.feasible and not trial.excluded
         }
         return front(costs) if len(signs) > 1 else sorted(costs, key=lambda number: (costs[number], number))[:1]

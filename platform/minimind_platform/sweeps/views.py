@@ -41,6 +41,10 @@ class TrialState(StrEnum):
     FAILED = "FAILED"
 
 
+OVER = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
+"""A trial that has ended."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One training of a sweep."""
@@ -121,7 +125,7 @@ class Sweep:
     @property
     def done(self) -> int:
         """Trials that have ended."""
-        return sum(n for state, n in self.counts.items() if state not in (TrialState.RUNNING, TrialState.WAITING))
+        return sum(self.counts.get(state, 0) for state in OVER)
 
 
 @dataclass(frozen=True)

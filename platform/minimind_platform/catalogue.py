@@ -19,7 +19,7 @@ from trainer.presets import PRESETS, Preset
 from trainer.starts import starts_of
 
 
-class Library:
+class Catalogue:
     """The part of `Platform` that knows no tasks."""
 
     def __init__(self, settings: Settings, tracking: TrackingClient) -> None:
