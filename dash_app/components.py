@@ -1,5 +1,6 @@
 """Small parts that several pages use."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -78,3 +79,31 @@ def search_box(id: str, label: str) -> html.Div:  # noqa: A002 - Dash's word
         ],
         className="search",
     )
+
+
+def tabs(page: str, names: Sequence[str], t: Texts) -> html.Div:
+    """The tabs of a page, the first one chosen; scripts show the panels.
+
+    Args:
+        page: begin of the keys of its texts: `<page>.tabs` and `<page>.tab_<name>`.
+        names: of the tabs.
+        t: the language.
+    """
+    buttons = [
+        html.Button(
+            t(f"{page}.tab_{name}"),
+            id=f"tab-{name}",
+            role="tab",
+            className="part-tab",
+            tabIndex="0" if name == names[0] else "-1",
+            **attributes(aria_selected="true" if name == names[0] else "false", aria_controls=f"panel-{name}"),
+        )
+        for name in names
+    ]
+    return html.Div(buttons, className="part-tabs", role="tablist", **attributes(aria_label=t(f"{page}.tabs")))
+
+
+def tab_panel(name: str, content: Any, hidden: bool = False) -> html.Div:
+    """What a tab shows."""
+    told = attributes(aria_labelledby=f"tab-{name}")
+    return html.Div(content, id=f"panel-{name}", role="tabpanel", hidden=hidden, className="tab-panel", **told)

@@ -11,12 +11,14 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from dash_app import forms, pickers, reward_form, start_form
 from dash_app.components import attributes, icon, notice
 from dash_app.texts import Texts
+from minimind_platform.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from minimind_platform import Platform, Problem, TrainingType
+    from minimind_platform import Platform, Problem, Task, TrainingType
 
 Updates = dict[str, dict[str, Any]]
 """New properties of components, by their id."""
+PRIORITIES = (("normal", "0"), ("high", "10"), ("low", "-10"))
 EMPTY_CODES = frozenset({"missing", "string_too_short"})
 """Problems of a field that nobody has filled in yet; not shown before the first try to submit."""
 
@@ -189,6 +191,42 @@ def types_to_choose(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems
         for name, kind in types.items()
     ]
     return dbc.RadioItems(id="task-type", options=options, value=chosen, class_name="choices")
+
+
+def labels(page: str, name: str, priority: str, t: Texts) -> html.Div:
+    """What it is called, and how urgent it is.
+
+    Args:
+        page: begin of the keys of the texts about the name.
+        name: to begin with.
+        priority: to begin with; one that has no word is offered as a number.
+        t: the language.
+    """
+    options: Any = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in PRIORITIES]
+    if priority not in dict(PRIORITIES).values():
+        options.append({"label": priority, "value": priority})
+    hint = t(f"{page}.name_placeholder")
+    parts = [
+        [
+            dbc.Label(t("new.name"), html_for="task-name"),
+            dbc.Input(id="task-name", value=name, maxlength=100, placeholder=hint, autocomplete="off"),
+            html.Div(id="error-name", className="field-error"),
+            html.Div(t(f"{page}.name_help"), className="field-help", id="help-name"),
+        ],
+        [
+            dbc.Label(t("new.priority"), html_for="task-priority"),
+            dbc.Select(id="task-priority", options=options, value=priority),
+        ],
+    ]
+    return html.Div([html.Div(part, className="field") for part in parts], className="fields")
+
+
+def task_to_clone(platform: "Platform", query: dict[str, str]) -> "Task | None":
+    """The task that an address says to begin with, if there is one."""
+    try:
+        return platform.task(query["clone"]) if query.get("clone") else None
+    except NotFoundError:
+        return None
 
 
 def _base_note(values: dict[str, Any], t: Texts) -> list[Any] | None:

@@ -19,9 +19,11 @@ from dash_app.form_changes import (
     answer_form,
     extras,
     held_values,
+    labels,
     settings_of,
     shown_problems,
     switched,
+    task_to_clone,
     types_to_choose,
 )
 from dash_app.sweep_form import option_values, options_card, plan, told, told_problems
@@ -40,7 +42,7 @@ UNTRIED = EMPTY_CODES | {"empty_space"}
 def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     """The form with its starting values: the defaults, or those of another sweep or of a task."""
     types = platform.training_types()
-    like, parent = _sweep_like(platform, query), _task_to_clone(platform, query)
+    like, parent = _sweep_like(platform, query), task_to_clone(platform, query)
     chosen = like.type if like else parent.type if parent else query.get("type", "")
     if chosen not in types:
         chosen = "sft" if "sft" in types else next(iter(types))
@@ -54,7 +56,11 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     cards = forms.groups(types, chosen, values, platform.devices(), extras(platform, chosen, values, t), t)
     type_card = card(
         t("new.type"),
-        [types_to_choose(types, chosen, t), start_form.entry(types[chosen], values, t), _name(like, t)],
+        [
+            types_to_choose(types, chosen, t),
+            start_form.entry(types[chosen], values, t),
+            labels("newsweep", "", str(like.spec.priority) if like else "0", t),
+        ],
         id="group-type",
     )
     begin = {"search": search, "goals": goals, "told": told(platform, chosen, t)}
@@ -191,13 +197,6 @@ def _settings_of(like: "Sweep") -> dict[str, Any]:
     return {k: v for k, v in like.spec.values.items() if (k, v) != ("model_name", f"sweep-{like.id[:8]}")}
 
 
-def _task_to_clone(platform: "Platform", query: dict[str, str]) -> Any:
-    try:
-        return platform.task(query["clone"]) if query.get("clone") else None
-    except NotFoundError:
-        return None
-
-
 def _space(t: Texts) -> html.Section:
     pick = html.Div(
         [
@@ -218,38 +217,6 @@ def _goals(t: Texts) -> html.Section:
         html.Button(add, id="goal-add", className="btn btn-quiet btn-small", type="button"),
     ]
     return card(t("newsweep.goals"), body, hint=t("newsweep.goals_hint"), id="group-goals")
-
-
-def _name(like: Any, t: Texts) -> html.Div:
-    priorities = (("normal", "0"), ("high", "10"), ("low", "-10"))
-    options: Any = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in priorities]
-    priority = str(like.spec.priority) if like else "0"
-    if priority not in {value for _, value in priorities}:
-        options.append({"label": priority, "value": priority})
-    name = dbc.Input(
-        id="task-name", value="", maxlength=100, placeholder=t("newsweep.name_placeholder"), autocomplete="off"
-    )
-    return html.Div(
-        [
-            html.Div(
-                [
-                    dbc.Label(t("new.name"), html_for="task-name"),
-                    name,
-                    html.Div(id="error-name", className="field-error"),
-                    html.Div(t("newsweep.name_help"), className="field-help", id="help-name"),
-                ],
-                className="field",
-            ),
-            html.Div(
-                [
-                    dbc.Label(t("new.priority"), html_for="task-priority"),
-                    dbc.Select(id="task-priority", options=options, value=priority),
-                ],
-                className="field",
-            ),
-        ],
-        className="fields",
-    )
 
 
 def _plan_card(t: Texts) -> html.Aside:

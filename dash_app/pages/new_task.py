@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, dcc, html
 
 from dash_app import forms, start_form
@@ -16,26 +15,26 @@ from dash_app.form_changes import (
     answer_form,
     extras,
     held_values,
+    labels,
     settings_of,
     shown_problems,
     summary,
     switched,
+    task_to_clone,
     types_to_choose,
 )
 from dash_app.plans import advice, plan, plan_card
 from dash_app.texts import Texts
-from minimind_platform.errors import NotFoundError, PlatformError, SettingsError
+from minimind_platform.errors import PlatformError, SettingsError
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
-
-PRIORITIES = (("normal", "0"), ("high", "10"), ("low", "-10"))
 
 
 def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     """The form with its starting values: the defaults, those of a cloned task, or with a base given."""
     types = platform.training_types()
-    parent = _task_to_clone(platform, query)
+    parent = task_to_clone(platform, query)
     chosen = parent.type if parent else query.get("type", "")
     if chosen not in types:
         chosen = next(iter(types))
@@ -58,7 +57,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
         [
             types_to_choose(types, chosen, t),
             start_form.entry(types[chosen], values, t),
-            _labels(parent.name if parent else "", t),
+            labels("new", parent.name if parent else "", "0", t),
         ],
         id="group-type",
     )
@@ -145,41 +144,3 @@ def submission(platform: "Platform", form: dict[str, Any], t: Texts) -> tuple[Up
         text = [html.Strong(t("new.failed")), " ", error.message, " ", error.hint]
         return {"form-summary": {"children": notice("exclamation-octagon-fill", text, kind="bad")}}, False
     return {"url": {"href": f"/tasks/{task.id}"}}, True
-
-
-def _task_to_clone(platform: "Platform", query: dict[str, str]) -> Any:
-    try:
-        return platform.task(query["clone"]) if query.get("clone") else None
-    except NotFoundError:
-        return None
-
-
-def _labels(name: str, t: Texts) -> html.Div:
-    options: Any = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in PRIORITIES]
-    return html.Div(
-        [
-            html.Div(
-                [
-                    dbc.Label(t("new.name"), html_for="task-name"),
-                    dbc.Input(
-                        id="task-name",
-                        value=name,
-                        maxlength=100,
-                        placeholder=t("new.name_placeholder"),
-                        autocomplete="off",
-                    ),
-                    html.Div(id="error-name", className="field-error"),
-                    html.Div(t("new.name_help"), className="field-help", id="help-name"),
-                ],
-                className="field",
-            ),
-            html.Div(
-                [
-                    dbc.Label(t("new.priority"), html_for="task-priority"),
-                    dbc.Select(id="task-priority", options=options, value="0"),
-                ],
-                className="field",
-            ),
-        ],
-        className="fields",
-    )

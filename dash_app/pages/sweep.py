@@ -9,7 +9,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from dash_app import formats
-from dash_app.components import attributes, icon, link_button, moment, page_head
+from dash_app.components import attributes, icon, link_button, moment, page_head, tab_panel, tabs
 from dash_app.pages.models import table
 from dash_app.texts import Texts
 from minimind_platform.errors import PlatformError
@@ -35,11 +35,11 @@ def layout(platform: "Platform", sweep_id: str, t: Texts) -> html.Div:
         [
             _head(platform, sweep, t),
             html.Div(id="sweep-banners"),
-            _tabs(t),
-            _panel("overview", _overview(sweep, t)),
-            _panel("effects", _effects(sweep, t), hidden=True),
-            _panel("trials", _trials(t), hidden=True),
-            _panel("setup", _setup(platform, sweep, t), hidden=True),
+            tabs("sweep", TABS, t),
+            tab_panel("overview", _overview(sweep, t)),
+            tab_panel("effects", _effects(sweep, t), hidden=True),
+            tab_panel("trials", _trials(t), hidden=True),
+            tab_panel("setup", _setup(platform, sweep, t), hidden=True),
         ],
         id="sweep-page",
         className="page page-sweep",
@@ -113,26 +113,6 @@ def _mlflow_links(platform: "Platform", sweep: "Sweep", t: Texts) -> list[Any]:
         html.A([out, t("sweep.mlflow")], href=link, id="mlflow-link", **shared),
         html.A([out, t("sweep.compare")], href=runs, id="compare-link", title=t("sweep.compare_hint"), **shared),
     ]
-
-
-def _tabs(t: Texts) -> html.Div:
-    buttons = [
-        html.Button(
-            t(f"sweep.tab_{name}"),
-            id=f"tab-{name}",
-            role="tab",
-            className="part-tab",
-            tabIndex="0" if name == TABS[0] else "-1",
-            **attributes(aria_selected="true" if name == TABS[0] else "false", aria_controls=f"panel-{name}"),
-        )
-        for name in TABS
-    ]
-    return html.Div(buttons, className="part-tabs", role="tablist", **attributes(aria_label=t("sweep.tabs")))
-
-
-def _panel(name: str, content: Any, hidden: bool = False) -> html.Div:
-    told = attributes(aria_labelledby=f"tab-{name}")
-    return html.Div(content, id=f"panel-{name}", role="tabpanel", hidden=hidden, className="tab-panel", **told)
 
 
 def _overview(sweep: "Sweep", t: Texts) -> list[Any]:

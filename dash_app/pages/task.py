@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, State, dcc, html
 
 from dash_app import formats
 from dash_app.charts import BY_REWARDS, charts
-from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill
+from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill, tab_panel, tabs
 from dash_app.forms import INTO_CONFIG_ONLY
 from dash_app.pages import samples
 from dash_app.pages.models import table, version_columns, version_row
@@ -38,12 +38,12 @@ def layout(platform: "Platform", task_id: str, t: Texts) -> html.Div:
         [
             _head(platform, task, t),
             html.Div(id="task-banners"),
-            _tabs([name for name in TABS if name != "samples" or sampled], t),
-            _panel("overview", _overview(task, t)),
-            _panel("samples", samples.panel(task, t), hidden=True) if sampled else None,
-            _panel("settings", _settings(platform, task, t), hidden=True),
-            _panel("checkpoints", html.Div(id="task-checkpoints"), hidden=True),
-            _panel("history", html.Div(id="task-history"), hidden=True),
+            tabs("task", [name for name in TABS if name != "samples" or sampled], t),
+            tab_panel("overview", _overview(task, t)),
+            tab_panel("samples", samples.panel(task, t), hidden=True) if sampled else None,
+            tab_panel("settings", _settings(platform, task, t), hidden=True),
+            tab_panel("checkpoints", html.Div(id="task-checkpoints"), hidden=True),
+            tab_panel("history", html.Div(id="task-history"), hidden=True),
             dcc.Store(id="task-changed", data=0),
             dcc.Store(id="task-id", data=task.id),
         ],
@@ -121,32 +121,6 @@ def _head(platform: "Platform", task: "Task", t: Texts) -> html.Div:
         pass  # the run has no page there yet
     crumbs = html.Nav([dcc.Link([icon("chevron-left"), t("nav.tasks")], href="/tasks")], className="crumbs")
     return html.Div([crumbs, page_head(title, html.Span(facts, className="facts"), actions)])
-
-
-def _tabs(names: list[str], t: Texts) -> html.Div:
-    buttons = [
-        html.Button(
-            t(f"task.tab_{name}"),
-            id=f"tab-{name}",
-            role="tab",
-            className="part-tab",
-            tabIndex="0" if name == names[0] else "-1",
-            **attributes(aria_selected="true" if name == names[0] else "false", aria_controls=f"panel-{name}"),
-        )
-        for name in names
-    ]
-    return html.Div(buttons, className="part-tabs", role="tablist", **attributes(aria_label=t("task.tabs")))
-
-
-def _panel(name: str, content: Any, hidden: bool = False) -> html.Div:
-    return html.Div(
-        content,
-        id=f"panel-{name}",
-        role="tabpanel",
-        hidden=hidden,
-        className="tab-panel",
-        **attributes(aria_labelledby=f"tab-{name}"),
-    )
 
 
 def _overview(task: "Task", t: Texts) -> list[Any]:

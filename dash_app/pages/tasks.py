@@ -1,6 +1,6 @@
 """The list of all tasks: `/tasks?state=RUNNING&type=sft&q=words`.
 
-The rows are kept by `assets/60-tasks.js`, which asks REST every two seconds and changes only what changed, so that
+The rows are kept by `assets/59-lists.js`, which asks REST every two seconds and changes only what changed, so that
 focus, scroll and a half-made click survive.
 """
 

@@ -59,6 +59,17 @@ def field_values(arguments: argparse.Namespace) -> dict[str, str]:
     return {name.removeprefix(_PREFIX): v for name, v in vars(arguments).items() if name.startswith(_PREFIX)}
 
 
+def given_values(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Settings as they were given: those of the preset, over them those to start from, over them single ones."""
+    from trainer.presets import PRESETS
+    from trainer.starts import starts_of
+
+    values: dict[str, Any] = dict(PRESETS[arguments.preset].values) if arguments.preset else {}
+    if start := getattr(arguments, "start", None):
+        values |= starts_of(arguments.type)[start].values
+    return values | field_values(arguments)
+
+
 def _spellings(name: str) -> list[str]:
     return list(dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")))
 

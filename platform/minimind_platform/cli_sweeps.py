@@ -74,16 +74,11 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], words: Sequenc
 
 def sweep(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """Begin a sweep, or only check it."""
-    from minimind_platform.cli_fields import field_values
+    from minimind_platform.cli_fields import given_values
     from minimind_platform.cli_search import read_search
-    from trainer.presets import PRESETS
-    from trainer.starts import starts_of
 
     platform = platform or open_platform(arguments)
-    values: dict[str, Any] = dict(PRESETS[arguments.preset].values) if arguments.preset else {}
-    if start := getattr(arguments, "start", None):
-        values |= starts_of(arguments.type)[start].values
-    values |= field_values(arguments)
+    values = given_values(arguments)
     options = {k.removeprefix(OPTION): v for k, v in vars(arguments).items() if k.startswith(OPTION)}
     objectives = shown.read_objectives(arguments.metric, arguments.direction)
     with _as_options():

@@ -70,15 +70,10 @@ def add_submit_options(parser: argparse.ArgumentParser, words: Sequence[str]) ->
 
 def submit(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     """Queue a training, or only check it."""
-    from minimind_platform.cli_fields import field_values
-    from trainer.presets import PRESETS
-    from trainer.starts import starts_of
+    from minimind_platform.cli_fields import given_values
 
     platform = platform or open_platform(arguments)
-    values: dict[str, Any] = dict(PRESETS[arguments.preset].values) if arguments.preset else {}
-    if start := getattr(arguments, "start", None):
-        values |= starts_of(arguments.type)[start].values
-    values |= field_values(arguments)
+    values = given_values(arguments)
     if arguments.check:
         return _check(platform, arguments, values)
     task = platform.submit(arguments.type, values, name=arguments.name, priority=arguments.priority, key=arguments.key)
