@@ -117,6 +117,7 @@ def to_task(row: Row[Any]) -> Task:
         parent_id=row.parent_id,
         unsynced=state in ENDED and row.mirrored_version < row.version,
         deleted_at=row.deleted_at,
+        purging_at=row.purging_at,
         version=row.version,
         sweep_id=row.sweep_id,
         trial=row.trial,

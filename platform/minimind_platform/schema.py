@@ -12,7 +12,7 @@ from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, T
 
 from minimind_platform.tasks import State
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """All versions of the database that this program knows, oldest first."""
 
 metadata = MetaData()
@@ -55,6 +55,7 @@ task = Table(
     Column("sweep_id", String(64), nullable=False, server_default=""),
     Column("trial", Integer, nullable=False, server_default="-1"),  # its number in the sweep
     Column("trial_state", String(16), nullable=False, server_default=""),  # "" until the sweep knows how it ended
+    Column("purging_at", Float),  # since when it is being removed for good; from then on nothing brings it back
     UniqueConstraint("key", name="task_key"),
     Index("task_state", "state"),
     Index("task_created_at", "created_at"),
@@ -102,6 +103,7 @@ sweep = Table(
     Column("deleted_at", Float),
     Column("mirrored_version", Integer, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("purging_at", Float),
     UniqueConstraint("key", name="sweep_key"),
     Index("sweep_name", "name", unique=True, sqlite_where=text(_KEPT), postgresql_where=text(_KEPT)),
     Index("sweep_created_at", "created_at"),
@@ -140,4 +142,26 @@ def _postgresql(known: str) -> list[str]:
         "WHEN (NEW.state != 'QUEUED') EXECUTE FUNCTION no_such_move()",
         "CREATE TRIGGER task_event_guard BEFORE UPDATE OR DELETE ON task_event FOR EACH ROW "
         "EXECUTE FUNCTION history_is_append_only()",
+    ]
+
+
+def purge_sql(dialect: str) -> list[str]:
+    """Statements after which history may go, but only after its task, and a task only while it is being purged."""
+    if dialect == "postgresql":
+        return [
+            "CREATE OR REPLACE FUNCTION history_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF TG_OP = 'DELETE' AND NOT EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id) THEN RETURN OLD; END IF; "
+            "RAISE EXCEPTION 'the history is append-only'; END $$",
+            "CREATE FUNCTION only_purged_tasks_go() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION 'only a task that is being purged may go'; END $$",
+            "CREATE TRIGGER task_goes BEFORE DELETE ON task FOR EACH ROW "
+            "WHEN (OLD.purging_at IS NULL) EXECUTE FUNCTION only_purged_tasks_go()",
+        ]
+    return [
+        "DROP TRIGGER task_event_delete",
+        "CREATE TRIGGER task_event_delete BEFORE DELETE ON task_event "
+        "WHEN EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id) "
+        "BEGIN SELECT RAISE(ABORT, 'the history is append-only'); END",
+        "CREATE TRIGGER task_goes BEFORE DELETE ON task WHEN OLD.purging_at IS NULL "
+        "BEGIN SELECT RAISE(ABORT, 'only a task that is being purged may go'); END",
     ]

@@ -114,6 +114,8 @@ class Task:
     unsynced: bool = False
     """Its last metrics or its end are not in MLflow yet."""
     deleted_at: float | None = None
+    purging_at: float | None = None
+    """Since when it is being removed for good, which nothing undoes."""
     version: int = 0
     """Counts the moves; used to avoid lost updates."""
     sweep_id: str = ""

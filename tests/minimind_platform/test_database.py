@@ -1,5 +1,6 @@
 """The database of the queue: made, migrated, newer, damaged, busy."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,24 @@ def test_the_migrations_make_the_tables_of_the_schema(url):
 def test_the_triggers_are_those_of_the_moves(url):
     with raw(url) as connection:
         found = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
-    assert sorted(found) == sorted(schema.trigger_sql(MOVES, "sqlite"))
+    made = {statement.split()[2]: statement for statement in schema.trigger_sql(MOVES, "sqlite")}
+    drop, guard, goes = schema.purge_sql("sqlite")
+    made[drop.split()[2]] = guard
+    assert sorted(found) == sorted([*made.values(), goes])
+
+
+def test_history_goes_only_after_its_task_and_a_task_only_when_it_is_purged(store, url):
+    task = add(store)
+    with raw(url) as connection:
+        for statement in ("DELETE FROM task_event", "DELETE FROM task"):
+            with pytest.raises(sqlite3.IntegrityError, match=r"append-only|being purged"):
+                connection.execute(statement)
+        connection.execute("UPDATE task SET purging_at = 1.0")
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute("DELETE FROM task_event")
+        connection.execute("DELETE FROM task")
+        connection.execute("DELETE FROM task_event")
+    assert store.get(task.id) is None and store.events(task.id) == []
 
 
 @pytest.mark.usefixtures("store")
