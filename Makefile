@@ -1,10 +1,11 @@
 # make up      installs what is missing and starts the platform
 # make test    installs what is missing and runs all checks and tests
+# make screens writes pictures of all pages to .screens/
 PYTHON ?= python3
 TORCH ?= cpu
 BIN := .venv/bin
 
-.PHONY: up test tests check format docs install clean
+.PHONY: up test screens tests check format docs install clean
 
 up: .venv/.installed
 	@exec $(BIN)/minimind up $(ARGS)
@@ -12,6 +13,10 @@ up: .venv/.installed
 test: .venv/.installed
 	@tools/browser.sh
 	@$(MAKE) --no-print-directory -j2 check tests
+
+screens: .venv/.installed
+	@tools/browser.sh
+	@$(BIN)/python tests/e2e/take_screens.py $(or $(OUT),.screens)
 
 tests: .venv/.installed
 	$(BIN)/python -m pytest $(or $(ARGS),-n logical)

@@ -1,17 +1,22 @@
-"""Pictures of all pages in both languages and themes, wide and narrow, of a running web app.
+"""Pictures of all pages in both languages and themes, wide and narrow, for people to look at.
 
-python tests/e2e/take_screens.py OUT_DIR http://127.0.0.1:8050 [TASK_ID] [WORDS_IN_FILE_NAME]
+python tests/e2e/take_screens.py OUT_DIR                              # of the data that tests use: `make screens`
+python tests/e2e/take_screens.py OUT_DIR http://127.0.0.1:8050 [TASK_ID] [WORDS_IN_FILE_NAME]     # of a running app
 """
 
 import itertools
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent))
+from browser_site import running_site
 
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -55,21 +60,26 @@ def main(out: Path, url: str, task_id: str = "", only: str = "") -> None:
             width, height = SIZES[size]
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
             context.add_cookies([{"name": "lang", "value": language, "url": url}])
+            opened = {}
             for name, path in pages.items():
-                file = f"{name}-{language}-{theme}-{size}.png"
-                if only not in file:
-                    continue
-                page = context.new_page()
-                page.on("console", lambda m: print(m.type, m.text) if m.type in ("error", "warning") else None)
-                page.on("pageerror", lambda e: print("page error", e))
-                page.goto(url + path)
+                if only in f"{name}-{language}-{theme}-{size}":
+                    opened[name] = page = context.new_page()
+                    page.on("console", lambda m: print(m.type, m.text) if m.type in ("error", "warning") else None)
+                    page.on("pageerror", lambda e: print("page error", e))
+                    page.goto(url + path)
+            for name, page in opened.items():
                 page.locator("h1, .empty").first.wait_for()
-                page.wait_for_timeout(1500)
-                page.screenshot(path=out / file, full_page=name in WHOLE)
+                page.wait_for_timeout(300)
+                page.screenshot(path=out / f"{name}-{language}-{theme}-{size}.png", full_page=name in WHOLE)
                 page.close()
             context.close()
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    out, *more = sys.argv[1:]
+    if more:
+        main(Path(out), *more)
+    else:
+        with tempfile.TemporaryDirectory() as home, running_site(Path(home)) as site:
+            main(Path(out), site.url)
