@@ -14,7 +14,9 @@ from dash_app.downloads import download_router
 from dash_app.guard import Guard
 from dash_app.proxy import mlflow_router
 from dash_app.rest import add_error_handlers, rest_router
+from dash_app.rest_bulk import bulk_router
 from dash_app.rest_data import data_router
+from dash_app.rest_lists import lists_router
 from dash_app.rest_samples import samples_router
 from dash_app.rest_sweeps import sweeps_router
 from dash_app.statics import Statics
@@ -34,6 +36,8 @@ def create_app(platform: "Platform") -> FastAPI:
     app = FastAPI(title="MiniMind Platform", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     add_error_handlers(app)
     app.include_router(rest_router(platform))
+    app.include_router(lists_router(platform))
+    app.include_router(bulk_router(platform))
     app.include_router(data_router(platform))
     app.include_router(samples_router(platform))
     app.include_router(sweeps_router(platform))

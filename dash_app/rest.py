@@ -8,7 +8,7 @@ The description in OpenAPI's format is at `/api/openapi.json`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,7 +28,7 @@ from minimind_platform.errors import (
     TrackingUnavailableError,
     TrainerError,
 )
-from minimind_platform.tasks import State, Task
+from minimind_platform.tasks import Task
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
@@ -129,26 +129,6 @@ def rest_router(platform: "Platform") -> APIRouter:
 
 
 def _add_task_routes(router: APIRouter, platform: "Platform") -> None:
-    @router.get("/tasks", tags=["tasks"])
-    def tasks(
-        state: Annotated[list[State], Query()] = [],  # noqa: B006 - FastAPI copies it
-        type: Annotated[list[str], Query()] = [],  # noqa: A002, B006 - the name in the URL
-        q: str = "",
-        deleted: bool = False,
-        limit: int = Query(50, ge=1, le=PAGE_LIMIT),
-        offset: int = Query(0, ge=0, le=LAST_OFFSET),
-    ) -> Response:
-        """One page of tasks, newest first, with the number of tasks in each state."""
-        page = platform.tasks(states=state, types=type, words=q, deleted=deleted, limit=limit, offset=offset)
-        return answer(
-            {
-                "tasks": [task_view(task, with_config=False) for task in page.tasks],
-                "total": page.total,
-                "counts": page.counts,
-                "scheduler": platform.scheduler_alive(),
-            }
-        )
-
     @router.post("/tasks", tags=["tasks"], status_code=201)
     def submit(body: Submission) -> Response:
         task = platform.submit(

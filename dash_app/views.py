@@ -1,5 +1,6 @@
 """What REST and the pages' scripts get to see: plain dicts that are always valid JSON."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
+from dash_app import formats
 from minimind_platform.tasks import ENDED, Task
 
 
@@ -35,10 +37,31 @@ def answer(value: Any, status: int = 200) -> JSONResponse:
 
 
 def task_view(task: Task, with_config: bool = True) -> dict[str, Any]:
-    """A task for REST. Lists and live updates go without the settings."""
+    """A task for REST. Lists and live updates go without the settings; the small picture of the loss is for lists."""
     view = plain(task)
+    del view["progress"]["trend"]
     view["ended"] = task.state in ENDED
     view["progress"]["fraction"] = task.progress.fraction
     if not with_config:
         del view["config"]
     return view
+
+
+def row_view(task: Task, turn: int) -> dict[str, Any]:
+    """A task as a line of a list.
+
+    Args:
+        task: that task.
+        turn: its place in the queue, 0 for none.
+    """
+    view = task_view(task, with_config=False)
+    view["turn"] = turn
+    view["trend"] = task.progress.trend
+    view["differs"] = [
+        {"name": one.name, "before": _setting(one.before), "after": _setting(one.after)} for one in task.differs
+    ]
+    return view
+
+
+def _setting(value: Any) -> str:
+    return formats.setting(value if isinstance(value, str | int | float | None) else json.dumps(value)) or "–"

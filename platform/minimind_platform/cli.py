@@ -99,11 +99,17 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
     clone.add_argument("--json", action="store_true", help="print the task as JSON")
     clone.set_defaults(takes_rest=True)
 
-    listing = command("tasks", "List tasks, newest first.", tasks.tasks)
+    listing = command("tasks", "List tasks, newest first unless sorted otherwise.", tasks.tasks)
     listing.add_argument("words", nargs="*", help="words in name, id, type or data path")
     listing.add_argument("--state", default="", help="only these, such as RUNNING or QUEUED,FAILED")
     listing.add_argument("--type", default="", help="only these training types")
     listing.add_argument("--deleted", action="store_true", help="the deleted ones instead")
+    listing.add_argument("--archived", action="store_true", help="the archived ones instead")
+    listing.add_argument("--no-trials", action="store_true", help="without trials of sweeps")
+    listing.add_argument("--sweep", default="", metavar="ID", help="only trials of this sweep")
+    sorts = ("created", "started", "duration", "name", "state", "type", "progress", "loss", "priority", "turn")
+    listing.add_argument("--sort", choices=sorts, default="created", help="what to sort by [created]")
+    listing.add_argument("--ascending", action="store_true", help="the smallest or oldest first")
     listing.add_argument("--limit", type=int, default=50, help="at most so many [50]")
     listing.add_argument("--json", action="store_true", help="print JSON")
 
@@ -128,6 +134,10 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
         if name == "resume":
             action.add_argument("--force", action="store_true", help="even if the data has changed since")
         action.set_defaults(action=name)
+
+    order = command("priority", "Change the priority of a queued task, or its place in the queue.", tasks.priority)
+    order.add_argument("id", help="task id, or the begin of it")
+    order.add_argument("value", metavar="N", help="higher goes first; or first, up, down, last")
 
     from minimind_platform import cli_sweeps
 

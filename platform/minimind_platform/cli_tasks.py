@@ -1,4 +1,4 @@
-"""Commands about tasks and models: submit, clone, tasks, show, logs, stop, resume, retry, delete, restore, models.
+"""Commands about tasks and models: submit, clone, tasks, show, logs, priority, models, and those of `ACTIONS`.
 
 submit(arguments, platform)      # each takes the parsed arguments and gives the exit code
 """
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from minimind_platform import cli_text, tables
 from minimind_platform.errors import PlatformError, Problem, SettingsError, TrackingUnavailableError, TrainerError
@@ -17,6 +17,7 @@ from minimind_platform.tasks import State, Task
 
 if TYPE_CHECKING:
     from minimind_platform.service import Platform
+    from minimind_platform.task_queue import Place
 
 ACTIONS = {
     "stop": "Stop tasks; a running one saves a checkpoint first.",
@@ -24,6 +25,8 @@ ACTIONS = {
     "retry": "Queue new tasks with the same settings.",
     "delete": "Hide ended tasks; `restore` brings them back.",
     "restore": "Bring deleted tasks back.",
+    "archive": "Put ended tasks away from the usual lists; `unarchive` brings them back.",
+    "unarchive": "Bring archived tasks back into the usual lists.",
 }
 DONE = {
     "stop": "stops",
@@ -31,8 +34,11 @@ DONE = {
     "retry": "is queued",
     "delete": "is deleted",
     "restore": "is back",
+    "archive": "is archived",
+    "unarchive": "is in the lists again",
 }
 FOLLOW_SECONDS = 0.5
+PLACES = ("first", "up", "down", "last")
 
 
 def add_submit_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -105,6 +111,11 @@ def tasks(arguments: argparse.Namespace, platform: "Platform | None") -> int:
         types=_parts(arguments.type),
         words=" ".join(arguments.words),
         deleted=arguments.deleted,
+        archived=arguments.archived,
+        trials=not arguments.no_trials,
+        sweep_id=arguments.sweep,
+        sort=arguments.sort,
+        descending=not arguments.ascending,
         limit=arguments.limit,
     )
     if arguments.json:
@@ -179,6 +190,22 @@ def act(arguments: argparse.Namespace, platform: "Platform | None") -> int:
         done = "is stopped" if arguments.action == "stop" and task.ended else DONE[arguments.action]
         print(f"{task.id[: cli_text.SHORT]} {task.name} {done}.")
     return 1 if failed else 0
+
+
+def priority(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """Change the priority of a queued task, or its place in the queue."""
+    platform = platform or open_platform(arguments)
+    value: str = arguments.value
+    if value in PLACES:
+        task = platform.queue.place(arguments.id, cast("Place", value))
+    elif value.removeprefix("-").isdecimal():
+        task = platform.queue.set_priority(arguments.id, int(value))
+    else:
+        message = f"Use a whole number or one of {', '.join(PLACES)}, got {value!r}."
+        raise SettingsError([Problem("priority", "bad_place", message, {"value": value})])
+    place = platform.queue.place_of(task.id)
+    print(f"{task.id[: cli_text.SHORT]} {task.name} has priority {task.priority} and place {place} in the queue.")
+    return 0
 
 
 def models(arguments: argparse.Namespace, platform: "Platform | None") -> int:

@@ -71,7 +71,10 @@ def facts(task: Task) -> list[tuple[str, str]]:
         ("Created", tables.moment(task.created_at)),
         ("Started", tables.moment(task.started_at)),
         ("Ended", tables.moment(task.ended_at)),
+        ("Priority", str(task.priority or "")),
         ("Repeats", task.parent_id),
+        ("Changed", ", ".join(f"{one.name} {one.before} → {one.after}" for one in task.differs)),
+        ("Archived", tables.moment(task.archived_at)),
         ("Deleted", tables.moment(task.deleted_at)),
         ("MLflow", "not up to date yet" if task.unsynced else ""),
     ]

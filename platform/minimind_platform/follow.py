@@ -117,7 +117,8 @@ class Following:
         Columns are named as in `mlflow.search_runs`: settings are `params.learning_rate`, values `metrics.eval/loss`.
 
         Args:
-            ids: tasks, in the order of the rows; all that are not deleted, newest first, when left out.
+            ids: tasks, in the order of the rows; all that are neither deleted nor archived, newest first, when left
+                out.
         """
         import pandas as pd
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minimind_platform.tasks import Progress
+from minimind_platform.trend import Trend
 from trainer.names import Metric, TaskFile
 
 CHUNK = 4 << 20
@@ -35,6 +36,8 @@ class ProgressReader:
         self._progress = Progress()
         self._begin = (0, 0)  # step and time of the current attempt's begin
         self._newest = (0, 0)
+        self._trend = Trend()
+        self._trend_of = Metric.LOSS
 
     def read(self, to_the_end: bool = False) -> Progress:
         """Progress as of now: after the next few megabytes, or after all there is."""
@@ -44,7 +47,7 @@ class ProgressReader:
                     self._take(json.loads(line))
             if not to_the_end:
                 break
-        return replace(self._progress, seconds_left=self._seconds_left())
+        return replace(self._progress, seconds_left=self._seconds_left(), trend=self._trend.values())
 
     def _new_lines(self) -> list[bytes]:
         if not self._path.exists():
@@ -69,8 +72,14 @@ class ProgressReader:
                 del values["epoch"]
             if record["step"] >= self._newest[0]:
                 self._newest = (record["step"], record["t"])
+            self._follow(record["values"])
             step = max(self._progress.step, record["step"])
             self._progress = replace(self._progress, step=step, **values)
+
+    def _follow(self, values: dict[str, Any]) -> None:
+        if self._trend_of is Metric.LOSS and Metric.REWARD in values:
+            self._trend, self._trend_of = Trend(), Metric.REWARD
+        self._trend.add(values.get(self._trend_of))
 
     def _seconds_left(self) -> float | None:
         steps, milliseconds = self._newest[0] - self._begin[0], self._newest[1] - self._begin[1]

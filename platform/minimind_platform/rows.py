@@ -4,13 +4,18 @@ task = to_task(connection.execute(select(schema.task)).first())
 """
 
 import json
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Row
 
-from minimind_platform.tasks import ENDED, Progress, State, Task
+from minimind_platform.tasks import ENDED, Difference, Progress, State, Task
+
+LONGEST_VALUE = 200
+"""Characters of a setting that are kept of how a task differs from its parent."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,13 @@ class Retries:
     """Step at which the current attempt began."""
 
 
-def new_row(new: NewTask) -> dict[str, Any]:
-    """Columns of a task that was just submitted."""
+def new_row(new: NewTask, parent: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Columns of a task that was just submitted.
+
+    Args:
+        new: what was handed in.
+        parent: the settings of the task that it was made from.
+    """
     now = time.time()
     words = [new.name, new.id, new.type, str(new.config.get("data_path", ""))]
     return {
@@ -83,6 +93,8 @@ def new_row(new: NewTask) -> dict[str, Any]:
         "device": "",
         "waits_for": "",
         "progress": "{}",
+        "fraction": 0.0,
+        "differs": differences(parent, new.config) if parent else "[]",
         "error": "",
         "error_class": "",
         "hint": "",
@@ -110,7 +122,7 @@ def to_task(row: Row[Any]) -> Task:
         attempt=row.attempt,
         device=row.device,
         waits_for=row.waits_for,
-        progress=Progress(**json.loads(row.progress)),
+        progress=_to_progress(row.progress),
         error=row.error,
         error_class=row.error_class,
         hint=row.hint,
@@ -122,11 +134,36 @@ def to_task(row: Row[Any]) -> Task:
         sweep_id=row.sweep_id,
         trial=row.trial,
         trial_state=row.trial_state,
+        archived_at=row.archived_at,
+        differs=tuple(Difference(*each) for each in json.loads(row.differs)),
     )
 
 
-def from_progress(progress: Progress) -> str:
-    return json.dumps(asdict(progress))
+def progress_columns(progress: Progress) -> dict[str, Any]:
+    """All columns that progress has: the whole of it, and the numbers that lists are sorted by."""
+    reward, loss = _finite(progress.reward), _finite(progress.loss)
+    known = {"fraction": progress.fraction, "loss": loss if progress.reward is None else None, "reward": reward}
+    return {"progress": json.dumps(asdict(progress))} | known
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Settings that two tasks do not share, as JSON: `[["learning_rate", 0.0005, 0.001]]`."""
+    changed = [(name, before.get(name), value) for name, value in after.items() if before.get(name) != value]
+    return json.dumps([(name, _cut(old), _cut(new)) for name, old, new in changed], ensure_ascii=False)
+
+
+def _cut(value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _to_progress(text: str) -> Progress:
+    values = json.loads(text)
+    return Progress(**values | {"trend": tuple(values.get("trend", ()))})
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def effects(before: State, to: State) -> dict[str, Any]:
@@ -136,7 +173,7 @@ def effects(before: State, to: State) -> dict[str, Any]:
         return {"ended_at": now, "waits_for": ""}
     if to is not State.QUEUED:
         return {"waits_for": ""}
-    queued = {"queued_at": now, "ended_at": None, "error": "", "error_class": "", "hint": ""}
+    queued = {"queued_at": now, "ended_at": None, "archived_at": None, "error": "", "error_class": "", "hint": ""}
     if before in ENDED:  # a person wants it again: whatever went wrong before does not count
         queued |= {"not_before": 0.0, "restarts": 0, "fruitless": 0}
     return queued

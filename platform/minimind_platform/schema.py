@@ -12,7 +12,7 @@ from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, T
 
 from minimind_platform.tasks import State
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """All versions of the database that this program knows, oldest first."""
 
 metadata = MetaData()
@@ -56,10 +56,16 @@ task = Table(
     Column("trial", Integer, nullable=False, server_default="-1"),  # its number in the sweep
     Column("trial_state", String(16), nullable=False, server_default=""),  # "" until the sweep knows how it ended
     Column("purging_at", Float),  # since when it is being removed for good; from then on nothing brings it back
+    Column("archived_at", Float),
+    Column("fraction", Float, nullable=False, server_default="0"),  # of progress, what lists are sorted by
+    Column("loss", Float),  # NULL for trainings by rewards, and while there is none
+    Column("reward", Float),
+    Column("differs", Text, nullable=False, server_default="[]"),  # from its parent's settings
     UniqueConstraint("key", name="task_key"),
     Index("task_state", "state"),
     Index("task_created_at", "created_at"),
     Index("task_sweep_id", "sweep_id"),
+    Index("task_listed", "deleted_at", "archived_at", "sweep_id", "created_at", "id", "state", "type"),
 )
 
 task_event = Table(

@@ -48,6 +48,7 @@ class Platform(Catalogue, Following, Searching):
 
     def __init__(self, settings: Settings | None = None) -> None:
         from minimind_platform.store import Store  # here, because databases take a while to import
+        from minimind_platform.task_queue import TaskQueue
 
         self.settings = settings or as_running(Settings.load())
         self._store = Store(self.settings.database)
@@ -56,6 +57,8 @@ class Platform(Catalogue, Following, Searching):
         self._runs = runs.Runs(self._tracking)
         self._checks = Checks(self._paths, self._weights, self._data, self.settings.out_dir)
         self._submits = Submits(self.settings, self._store, self._tracking)
+        self.queue = TaskQueue(self._store, self.task)
+        """Priorities, and the order of what waits."""
         self.sweeps = Sweeps(self, self._store, self._submits, self._tracking)
         """Everything about sweeps."""
 
@@ -150,14 +153,46 @@ class Platform(Catalogue, Following, Searching):
         types: Sequence[str] = (),
         words: str = "",
         deleted: bool = False,
+        archived: bool = False,
+        trials: bool = True,
+        sweep_id: str = "",
+        until: float | None = None,
+        sort: str = "created",
+        descending: bool = True,
         limit: int = 50,
         offset: int = 0,
     ) -> TaskPage:
-        """One page of tasks, newest first. All words must be part of name, id, type or data path."""
-        wanted = [State(state) for state in states]
-        return self._store.page(
-            states=wanted, types=tuple(types), words=words, deleted=deleted, limit=limit, offset=offset
+        """One page of tasks, newest first.
+
+        Args:
+            states: only these.
+            types: only these training types.
+            words: all of them must be part of name, id, type or data path.
+            deleted: those that are deleted instead.
+            archived: those that are archived instead.
+            trials: trials of sweeps too.
+            sweep_id: only trials of this sweep.
+            until: only those made up to then, so that new ones do not move others from one page to the next.
+            sort: `created`, `started`, `duration`, `name`, `state`, `type`, `progress`, `loss`, `priority` or `turn`;
+                tasks without that come last.
+            descending: the largest or newest first.
+            limit: tasks on this page.
+            offset: tasks on the pages before.
+
+        Raises:
+            PlatformError: they cannot be sorted by that.
+        """
+        from minimind_platform.listing import ListQuery
+
+        wanted, put_away = [State(state) for state in states], None if deleted else archived
+        query = ListQuery(
+            wanted, tuple(types), words, deleted, put_away, trials, sweep_id, until, sort, descending, limit, offset
         )
+        return self._store.page(query)
+
+    def changes(self) -> int:
+        """A number that grows when tasks or sweeps may have changed. Costs microseconds."""
+        return self._store.changes()
 
     def task(self, id: str) -> Task:  # noqa: A002
         """A task by its id or the begin of it."""
@@ -224,6 +259,20 @@ class Platform(Catalogue, Following, Searching):
         self._mirror_deletion("runs/restore", task)
         return task if task.deleted_at is None else self._store.set_deleted(task, None)
 
+    def archive(self, id: str) -> Task:  # noqa: A002
+        """Put an ended task away from the usual lists. Nothing of it is lost, and `unarchive` brings it back."""
+        task = self.task(id)
+        if task.deleted_at is not None:
+            raise ConflictError(f"Task {task.name!r} is deleted; restore it first.")
+        if not task.ended:
+            raise ConflictError(f"Task {task.name!r} is {task.state.lower()}; only an ended one can be archived.")
+        return task if task.archived_at else self._store.set_archived(task, time.time())
+
+    def unarchive(self, id: str) -> Task:  # noqa: A002
+        """Bring an archived task back into the usual lists."""
+        task = self.task(id)
+        return task if task.archived_at is None else self._store.set_archived(task, None)
+
     def scheduler_alive(self) -> bool:
         """Whether the scheduler works: it writes a heartbeat."""
         try:
@@ -270,7 +319,10 @@ class Platform(Catalogue, Following, Searching):
         return runs.run_link(self.task(id))
 
     def _measured(self) -> list[Task]:
-        return self._store.page(states=[State.RUNNING, State.FINISHED], limit=MEASURED_TASKS).tasks
+        from minimind_platform.listing import ListQuery
+
+        states = [State.RUNNING, State.FINISHED]
+        return self._store.page(ListQuery(states, archived=None, limit=MEASURED_TASKS)).tasks
 
     def _moved(self, id: str, decide: Any) -> Task:  # noqa: A002
         """Move a task as `decide` says; once more if somebody else moved it in between."""

@@ -9,28 +9,25 @@ Many processes may use it at once. Every method is one transaction, and a move t
 
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, PoolProxiedConnection, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from minimind_platform.database import open_engine, transaction
 from minimind_platform.devices import join_slots
 from minimind_platform.errors import ConflictError, NotFoundError
-from minimind_platform.rows import NewTask, Retries, Waiting, effects, from_progress, new_row, to_task
+from minimind_platform.listing import TURN, ListQuery, chunks, read_page
+from minimind_platform.rows import NewTask, Retries, Waiting, effects, new_row, progress_columns, to_task
 from minimind_platform.schema import lease, task_event
 from minimind_platform.schema import task as table
 from minimind_platform.tasks import ACTIVE, ENDED, MOVES, Progress, State, Task, TaskEvent, TaskPage
+from minimind_platform.watching import Watch
 
-__all__ = ["NewTask", "Retries", "Store", "Waiting"]
+__all__ = ["ListQuery", "NewTask", "Retries", "Store", "Waiting"]
 
-AGEING_SECONDS = 600
-"""Waiting this long is worth one point of priority, so that nothing waits for ever."""
-
-# priority + waited / AGEING_SECONDS, less what is the same for all: an order that does not depend on the time
-TURN = (table.c.queued_at - table.c.priority * AGEING_SECONDS, table.c.created_at, table.c.id)
 CHANGES = frozenset(
     {"error", "error_class", "hint", "started_at", "ended_at", "not_before", "restarts", "fruitless", "priority"}
 )
@@ -46,12 +43,11 @@ class Store:
             PlatformError: it cannot be opened or is newer than this program.
         """
         self.engine = open_engine(url)
-        self._watcher: PoolProxiedConnection | None = None
-        self._seen: Any = None
+        self._watch = Watch(self.engine)
+        self._seen = 0
 
     def close(self) -> None:
-        if self._watcher:
-            self._watcher.close()
+        self._watch.close()
         self.engine.dispose()
 
     # tasks
@@ -60,7 +56,8 @@ class Store:
         """Queue a task. With a key that was used before, give back that task and False."""
         try:
             with self._write() as connection:
-                connection.execute(insert(table).values(new_row(new)))
+                parent = connection.scalar(select(table.c.config).where(table.c.id == new.parent_id))
+                connection.execute(insert(table).values(new_row(new, json.loads(parent) if parent else None)))
                 _record(connection, new.id, 0, "", State.QUEUED, "submitted")
                 return _one(connection, new.id), True
         except IntegrityError:
@@ -93,30 +90,14 @@ class Store:
             row = connection.execute(select(table).where(table.c.key == key)).first()
         return to_task(row) if row else None
 
-    def page(
-        self,
-        *,
-        states: Collection[str] = (),
-        types: Collection[str] = (),
-        words: str = "",
-        deleted: bool = False,
-        limit: int = 50,
-        offset: int = 0,
-    ) -> TaskPage:
-        """Tasks, newest first. Every word must be part of the name, id, type or data path; case does not matter."""
-        matches = table.c.deleted_at.is_not(None) if deleted else table.c.deleted_at.is_(None)
-        for word in words.casefold().split():
-            matches &= table.c.search.contains(word, autoescape=True)
-        if types:
-            matches &= table.c.type.in_(list(types))
-        wanted = matches & table.c.state.in_(list(states)) if states else matches
-        rows = select(table).where(wanted).order_by(table.c.created_at.desc(), table.c.id.desc())
-        counts = select(table.c.state, func.count()).where(matches).group_by(table.c.state)
+    def page(self, query: ListQuery | None = None) -> TaskPage:
+        """A page of tasks; of those that are neither deleted nor archived, newest first, unless the query says else.
+
+        Raises:
+            PlatformError: they cannot be sorted by that.
+        """
         with self._read() as connection:
-            tasks = [to_task(row) for row in connection.execute(rows.limit(limit).offset(offset))]
-            by_state = {row[0]: row[1] for row in connection.execute(counts)}
-        total = sum(count for state, count in by_state.items() if not states or state in states)
-        return TaskPage(tasks, total, by_state)
+            return read_page(connection, query or ListQuery())
 
     def events(self, task_id: str) -> list[TaskEvent]:
         """History of a task, oldest first."""
@@ -164,12 +145,23 @@ class Store:
         Raises:
             ConflictError: the task has not ended, or has moved meanwhile.
         """
+        return self._set_mark(task, "deleted_at", deleted_at)
+
+    def set_archived(self, task: Task, archived_at: float | None) -> Task:
+        """Put an ended task away from the usual lists, or back into them, if it is still as the caller saw it.
+
+        Raises:
+            ConflictError: the task has not ended, or has moved meanwhile.
+        """
+        return self._set_mark(task, "archived_at", archived_at)
+
+    def _set_mark(self, task: Task, column: str, at: float | None) -> Task:
         c = table.c
         seen = (c.id == task.id) & (c.version == task.version)
-        if deleted_at is not None:
+        if at is not None:
             seen &= c.state.in_([state.value for state in ENDED])
         synced = case((c.mirrored_version == c.version, c.version + 1), else_=c.mirrored_version)  # no move to mirror
-        values = {"deleted_at": deleted_at, "version": task.version + 1, "mirrored_version": synced}
+        values = {column: at, "version": task.version + 1, "mirrored_version": synced}
         with self._write() as connection:
             if connection.execute(update(table).where(seen).values(values)).rowcount == 0:
                 now = _one(connection, task.id)
@@ -200,15 +192,12 @@ class Store:
 
         For one thread only.
         """
-        if self.engine.dialect.name != "sqlite":
-            return True
-        if self._watcher is None:
-            self._watcher = self.engine.raw_connection()
-        cursor = self._watcher.cursor()
-        cursor.execute("PRAGMA data_version")
-        seen, self._seen = self._seen, cursor.fetchone()
-        cursor.close()
-        return seen != self._seen
+        before, self._seen = self._seen, self._watch.count()
+        return self._seen != before
+
+    def changes(self) -> int:
+        """Grows when somebody has written; the same number means that every list is what it was."""
+        return self._watch.count()
 
     def active(self) -> list[Task]:
         """Tasks that hold a slot or are about to give it back, in the order of their start."""
@@ -231,14 +220,14 @@ class Store:
 
     def set_progress(self, task_id: str, progress: Progress) -> None:
         with self._write() as connection:
-            connection.execute(update(table).where(table.c.id == task_id).values(progress=from_progress(progress)))
+            connection.execute(update(table).where(table.c.id == task_id).values(progress_columns(progress)))
 
     def set_waits(self, waits: Mapping[str, str]) -> None:
         """Say for each of these queued tasks what it waits for."""
         if not waits:
             return
         with self._write() as connection:
-            for part in _chunks(list(waits)):
+            for part in chunks(list(waits), 200):
                 sentences = case({one: waits[one] for one in part}, value=table.c.id)
                 still = table.c.id.in_(part) & (table.c.state == State.QUEUED.value)
                 connection.execute(update(table).where(still).values(waits_for=sentences))
@@ -342,8 +331,3 @@ def _by_turn(connection: Connection, due: ColumnElement[bool], needs: list[tuple
         if first is not None:
             heads.append((tuple(first), (wants, processes)))
     return [need for _, need in sorted(heads)]
-
-
-def _chunks(ids: list[str], size: int = 200) -> Iterator[list[str]]:
-    for begin in range(0, len(ids), size):
-        yield ids[begin : begin + size]

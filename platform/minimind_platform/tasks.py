@@ -71,11 +71,23 @@ class Progress:
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     """From the speed since this attempt began."""
+    trend: tuple[float, ...] = ()
+    """How the loss went, of trainings by rewards the reward: at most 32 means over equally many records each."""
 
     @property
     def fraction(self) -> float:
         """Share done, 0 to 1."""
         return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting in which a task differs from the one that it was made from."""
+
+    name: str
+    before: Any
+    """None where the other task's type has no such setting; a long value is cut, ending in "…"."""
+    after: Any
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,10 @@ class Task:
     """Its number in that sweep."""
     trial_state: str = ""
     """How it ended as a trial, a `TrialState`; "" while that is open."""
+    archived_at: float | None = None
+    """When it was put away from the usual lists."""
+    differs: tuple[Difference, ...] = ()
+    """Settings that are not those of its parent."""
 
     @property
     def ended(self) -> bool:
@@ -151,4 +167,6 @@ class TaskPage:
     total: int
     """Tasks that match the filter, on all pages."""
     counts: dict[str, int]
-    """Tasks by state, over all that match type and words."""
+    """Tasks by state, over all that match the filter but for the state."""
+    turns: dict[str, int] = field(default_factory=dict)
+    """Place in the queue, from 1 on, of queued tasks by their id; those of other pages may be among them."""

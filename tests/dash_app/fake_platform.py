@@ -16,6 +16,7 @@ from typing import Any
 
 from fake_contents import fill
 from fake_data import HTML, FakeData
+from fake_queue import FakeQueue
 from fake_sweeps import FakeSweeps
 
 from minimind_platform.errors import (
@@ -61,6 +62,7 @@ class FakePlatform(FakeData):
         self.scheduler = True
         self.tracking = True
         self.steps_a_second = 4.0
+        self.queue = FakeQueue(self)
         self.sweeps = FakeSweeps(self)
 
     @classmethod
@@ -198,21 +200,54 @@ class FakePlatform(FakeData):
         types: Sequence[str] = (),
         words: str = "",
         deleted: bool = False,
+        archived: bool = False,
+        trials: bool = True,
+        sweep_id: str = "",
+        until: float | None = None,
+        sort: str = "created",
+        descending: bool = True,
         limit: int = 50,
         offset: int = 0,
     ) -> TaskPage:
         found = [t for t in self.all.values() if (t.deleted_at is not None) == deleted]
+        found = [t for t in found if deleted or (t.archived_at is not None) == archived]
+        found = [t for t in found if (trials or not t.sweep_id) and sweep_id in ("", t.sweep_id)]
         found = [
             t
             for t in found
             if (not types or t.type in types) and all(w in t.name.lower() for w in words.lower().split())
         ]
+        found = [t for t in found if until is None or t.created_at <= until]
         counts: dict[str, int] = {}
         for task in found:
             counts[task.state] = counts.get(task.state, 0) + 1
         found = [self._now(t) for t in found if not states or t.state in states]
         found.sort(key=lambda t: -t.created_at)
-        return TaskPage(found[offset : offset + limit], len(found), counts)
+        values = {t.id: self._value(t, sort) for t in found}
+        known = [t for t in found if values[t.id] is not None]
+        known.sort(key=lambda t: values[t.id], reverse=descending)
+        found = known + [t for t in found if values[t.id] is None]
+        turns = {task_id: place for place, task_id in enumerate(self.queue.order(), 1)}
+        return TaskPage(found[offset : offset + limit], len(found), counts, turns)
+
+    def _value(self, task: Task, sort: str) -> Any:
+        queued = task.state == State.QUEUED
+        took = (task.ended_at or time.time()) - task.started_at if task.started_at else None
+        return {
+            "created": task.created_at,
+            "started": task.started_at,
+            "duration": took,
+            "name": task.name.casefold(),
+            "state": str(task.state),
+            "type": task.type,
+            "progress": task.progress.fraction,
+            "loss": task.progress.loss,
+            "priority": task.priority if queued else None,
+            "turn": self.queue.order().index(task.id) if queued else None,
+        }[sort]
+
+    def changes(self) -> int:
+        return self.queue.looks()
 
     def task(self, id: str) -> Task:
         matches = [task for key, task in self.all.items() if key.startswith(id)]
@@ -254,6 +289,18 @@ class FakePlatform(FakeData):
     def restore(self, id: str) -> Task:
         task = self.task(id)
         self.all[task.id] = replace(task, deleted_at=None)
+        return self.all[task.id]
+
+    def archive(self, id: str) -> Task:
+        task = self.task(id)
+        if not task.ended:
+            raise ConflictError(f"{task.name} is {task.state.lower()}.")
+        self.all[task.id] = replace(task, archived_at=time.time())
+        return self.all[task.id]
+
+    def unarchive(self, id: str) -> Task:
+        task = self.task(id)
+        self.all[task.id] = replace(task, archived_at=None)
         return self.all[task.id]
 
     def scheduler_alive(self) -> bool:

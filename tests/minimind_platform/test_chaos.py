@@ -16,7 +16,7 @@ import pytest
 from minimind_platform.local_executor import lock_is_free
 from minimind_platform.runner import COOKIE, LINUX
 from minimind_platform.settings import Settings
-from minimind_platform.store import NewTask, Store
+from minimind_platform.store import ListQuery, NewTask, Store
 from minimind_platform.tasks import ENDED, MOVES, State
 
 FAKE = Path(__file__).with_name("fake_trainer.py")
@@ -95,7 +95,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path, seed):
     give_up = time.monotonic() + 60
     chaos_until = time.monotonic() + SECONDS
     try:
-        while any(not task.ended for task in store.page(limit=TASKS).tasks):
+        while any(not task.ended for task in store.page(ListQuery(limit=TASKS)).tasks):
             assert time.monotonic() < give_up, store.page().counts
             time.sleep(dice.uniform(0.02, 0.3))
             check_now(settings)
@@ -112,7 +112,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path, seed):
                 scheduler.send_signal(signal.SIGCONT)
             else:
                 kill_one(settings, who, dice)
-        tasks = store.page(limit=TASKS).tasks
+        tasks = store.page(ListQuery(limit=TASKS)).tasks
         assert {task.state for task in tasks} <= ENDED - {State.STOPPED}
         assert store.leases() == {} and cookies(tmp_path) == []
         for task in tasks:

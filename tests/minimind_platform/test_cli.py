@@ -138,7 +138,11 @@ def test_a_listing_is_aligned_with_chinese_names(run):
 def test_filters_reach_the_platform(run, platform):
     run("tasks", "--state", "running,queued", "--type", "sft", "--limit", "5", "two", "words")
     expected = {"states": [State.RUNNING, State.QUEUED], "types": ["sft"], "words": "two words", "limit": 5}
-    assert platform.calls[0] == expected | {"deleted": False}
+    usual = {"deleted": False, "archived": False, "trials": True, "sweep_id": "", "sort": "created", "descending": True}
+    assert platform.calls[0] == usual | expected
+    run("tasks", "--archived", "--no-trials", "--sort", "loss", "--ascending")
+    chosen = {"archived": True, "trials": False, "sort": "loss", "descending": False}
+    assert chosen.items() <= platform.calls[1].items()
 
 
 def test_every_listing_speaks_json(run):

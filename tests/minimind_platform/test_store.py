@@ -13,7 +13,7 @@ from minimind_platform.errors import (
 )
 from minimind_platform.service import Platform
 from minimind_platform.settings import Settings
-from minimind_platform.store import Store
+from minimind_platform.store import ListQuery, Store
 from minimind_platform.tasks import MOVES, Progress, State
 
 
@@ -57,7 +57,7 @@ def test_tasks_without_a_key_never_collide(store):
 def test_words_are_searched_in_name_id_type_and_data_path(store):
     add(store, "aa", name="Über 100%_sure")
     add(store, "bb", name="other", kind="dpo", data_path="dataset/Prefs.jsonl")
-    found = lambda words: [task.id for task in store.page(words=words).tasks]  # noqa: E731
+    found = lambda words: [task.id for task in store.page(ListQuery(words=words)).tasks]  # noqa: E731
     assert found("über 100%_s") == ["aa"]
     assert found("prefs DPO") == ["bb"]
     assert found("o%r") == []
@@ -69,15 +69,15 @@ def test_a_page_counts_all_states_but_lists_the_wanted_ones(store):
     for _ in range(3):
         add(store)
     store.claim(CPU, 1e12)
-    page = store.page(states=[State.QUEUED], limit=1)
+    page = store.page(ListQuery(states=[State.QUEUED], limit=1))
     assert (len(page.tasks), page.total, page.counts) == (1, 2, {"QUEUED": 2, "STARTING": 1})
-    assert store.page(types=["dpo"]).total == 0
+    assert store.page(ListQuery(types=["dpo"])).total == 0
 
 
 def test_deleted_tasks_are_listed_apart_and_not_claimed(store):
     hidden = store.set_deleted(store.move(add(store, "aa"), State.STOPPED, "stopped"), 5.0)
     assert hidden.deleted_at == 5.0
-    assert (store.page().total, store.page(deleted=True).total) == (0, 1)
+    assert (store.page().total, store.page(ListQuery(deleted=True)).total) == (0, 1)
     queued = store.move(hidden, State.QUEUED, "by mistake")
     assert store.claim(CPU, 1e12) is None
     store.set_deleted(queued, None)
@@ -281,7 +281,7 @@ def test_concurrent_claims_never_take_a_task_or_a_slot_twice(store, url):
         add(store)
     script = """
 import sys
-from minimind_platform.store import Store
+from minimind_platform.store import ListQuery, Store
 store = Store(sys.argv[1])
 while task := store.claim({"cpu": [f"cpu:{n}" for n in range(120)]}, 1e12):
     print(task.id, task.device)
