@@ -17,6 +17,7 @@ from dash_app.rest import add_error_handlers, rest_router
 from dash_app.rest_bulk import bulk_router
 from dash_app.rest_data import data_router
 from dash_app.rest_lists import lists_router
+from dash_app.rest_log import log_router
 from dash_app.rest_samples import samples_router
 from dash_app.rest_sweeps import sweeps_router
 from dash_app.statics import Statics
@@ -39,6 +40,7 @@ def create_app(platform: "Platform") -> FastAPI:
     app.include_router(lists_router(platform))
     app.include_router(bulk_router(platform))
     app.include_router(data_router(platform))
+    app.include_router(log_router(platform))
     app.include_router(samples_router(platform))
     app.include_router(sweeps_router(platform))
     app.include_router(download_router(platform))

@@ -35,11 +35,18 @@ def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[s
             curves = {
                 name: _points(name, series[key]) for name, key in names.items() if key in series and series[key].steps
             }
-    log = platform.log(task.id, offset)
+    log = platform.logs.piece(task.id, offset, colours=True)
     return {
         "task": task_view(task, with_config=False),
         "curves": curves,
-        "log": {"text": log.text, "begin": log.begin, "end": log.end, "reset": log.reset, "more": log.end < log.size},
+        "log": {
+            "text": log.text,
+            "begin": log.begin,
+            "end": log.end,
+            "reset": log.reset,
+            "more": log.end < log.size,
+            "unfinished": log.unfinished,
+        },
         "tracking": tracking,
         "scheduler": platform.scheduler_alive(),
     }

@@ -6,13 +6,13 @@
 The description in OpenAPI's format is at `/api/openapi.json`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from dash_app.live import live_delta
@@ -33,7 +33,6 @@ from minimind_platform.tasks import Task
 if TYPE_CHECKING:
     from minimind_platform import Platform
 
-LOG_CHUNK = 1 << 18
 PAGE_LIMIT = 200
 LAST_OFFSET = 10**9
 FORCE = "Go on even if the data has changed since the checkpoint."
@@ -91,7 +90,7 @@ def told_problems(request: Request, problems: list[Problem]) -> list[Problem]:
 
 
 def rest_router(platform: "Platform") -> APIRouter:
-    """All routes under `/api` but the downloads."""
+    """Routes under `/api` about tasks, settings and models; others are in `rest_….py`."""
     router = APIRouter(prefix="/api")
     _add_task_routes(router, platform)
     _add_reading_routes(router, platform)
@@ -180,21 +179,6 @@ def _add_reading_routes(router: APIRouter, platform: "Platform") -> None:
         """
         return answer(live_delta(platform, id, since, offset))
 
-    @router.get("/tasks/{id}/log", tags=["reading"])
-    def log(
-        id: str,  # noqa: A002
-        offset: int = -1,
-        limit: int = Query(65536, ge=1, le=LOG_CHUNK),
-    ) -> Response:
-        """A piece of the log from a byte offset; -1 for its tail."""
-        return answer(platform.log(id, offset, limit))
-
-    @router.get("/tasks/{id}/log/download", tags=["reading"])
-    def whole_log(id: str) -> Response:  # noqa: A002
-        found = platform.task(id)
-        headers = {"Content-Disposition": f'attachment; filename="{found.id}.log"'}
-        return StreamingResponse(_log_text(platform, found.id), media_type="text/plain; charset=utf-8", headers=headers)
-
     @router.get("/tasks/{id}/events", tags=["reading"])
     def events(id: str) -> Response:  # noqa: A002
         """The history of a task: every move between states, with its reason."""
@@ -203,14 +187,3 @@ def _add_reading_routes(router: APIRouter, platform: "Platform") -> None:
     @router.get("/tasks/{id}/checkpoints", tags=["reading"])
     def checkpoints(id: str) -> Response:  # noqa: A002
         return answer(platform.checkpoints(id))
-
-
-def _log_text(platform: "Platform", id: str) -> Iterator[str]:  # noqa: A002
-    """The log up to where it ends now; a training that still writes does not make this endless."""
-    chunk = platform.log(id, 0, LOG_CHUNK)
-    size = chunk.size
-    while chunk.text:
-        yield chunk.text
-        if chunk.end >= size:
-            return
-        chunk = platform.log(id, chunk.end, LOG_CHUNK)

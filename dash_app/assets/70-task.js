@@ -2,15 +2,16 @@
 // added. It ends when the task has ended and everything has arrived.
 (function () {
   "use strict";
-  const { text, h, setText } = mm;
+  const { text, setText } = mm;
 
   function start(root) {
     const element = root.querySelector("#task-page");
     if (!element) { return; }
     const page = {
-      id: element.dataset.task, charts: mm.charts.create(element), log: mm.log.create(element), offset: -1,
+      id: element.dataset.task, charts: mm.charts.create(element), log: mm.log.create(element, element.dataset.task),
       banners: element.querySelector("#task-banners"), readAt: Date.now() / 1000, seen: "", changes: 0, actions: "",
     };
+    mm.logFind.create(element, page.id, page.log);
     const changed = (name, result) => {
       if (name === "delete") { mm.visit("/tasks"); } else if (name === "retry") { mm.visit(`/tasks/${result.id}`); }
       else { page.loop.wake(); }
@@ -21,7 +22,7 @@
   async function round(page, changed) {
     const since = page.charts.since();
     let delta;
-    try { delta = await mm.api(`/api/tasks/${page.id}/live?since=${encodeURIComponent(since)}&offset=${page.offset}`); } catch (error) {
+    try { delta = await mm.api(`/api/tasks/${page.id}/live?since=${encodeURIComponent(since)}&offset=${page.log.offset()}`); } catch (error) {
       const gone = error.status === 404, offline = error.status === undefined || error.status >= 500;
       mm.banner(page.banners, "offline", "warn", "cloud-slash", offline ? text("offline") : error.message);
       return !gone;
@@ -29,8 +30,7 @@
     mm.banner(page.banners, "offline", "warn", "cloud-slash", "");
     const task = delta.task;
     if (delta.tracking) { page.readAt = Date.now() / 1000; }
-    page.offset = delta.log.end;
-    page.log.add(delta.log, task);
+    page.log.add(delta.log);
     tiles(task);
     head(page, task, changed);
     notices(page, task, delta);
@@ -76,11 +76,8 @@
   }
 
   function notices(page, task, delta) {
-    const b = page.banners, failed = task.state === "FAILED";
-    const hint = h("span", { class: "notice-hint" }, task.hint);
-    const shown = b.querySelector("[data-banner=failed] .notice-hint");
-    if (shown && failed) { setText(shown, task.hint); }
-    mm.banner(b, "failed", "bad", "exclamation-octagon-fill", failed ? task.error || text("state.FAILED") : "", hint);
+    const b = page.banners;
+    mm.failure(b, task, page.log.open);
     mm.banner(b, "deleted", "info", "trash", task.deleted_at ? text("deleted") : "");
     mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? mm.waits(task.waits_for) : "");
     mm.banner(b, "scheduler", "warn", "exclamation-triangle-fill", !delta.scheduler && !task.ended ? text("scheduler_away") : "");

@@ -11,6 +11,7 @@ from dash_app import formats
 from dash_app.charts import BY_REWARDS, charts
 from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill, tab_panel, tabs
 from dash_app.forms import INTO_CONFIG_ONLY
+from dash_app.log_panel import log_panel
 from dash_app.pages import samples
 from dash_app.pages.models import table, version_columns, version_row
 from dash_app.texts import Texts
@@ -129,41 +130,7 @@ def _overview(task: "Task", t: Texts) -> list[Any]:
     return [
         html.Div([_tile(key, t, peak if key == "learning_rate" else "") for key in tiles], className="tiles"),
         *_charts(task, t),
-        html.Section(
-            [
-                html.Div(
-                    [
-                        html.H2(t("task.log")),
-                        html.Div(
-                            [
-                                html.Button(
-                                    t("task.follow"),
-                                    id="log-follow",
-                                    className="btn btn-quiet btn-small",
-                                    **attributes(aria_pressed="true"),
-                                ),
-                                html.A(
-                                    [icon("download"), t("task.log_download")],
-                                    href=f"/api/tasks/{task.id}/log/download",
-                                    download="",
-                                    className="btn btn-quiet btn-small",
-                                ),
-                            ],
-                            className="card-tools",
-                        ),
-                    ],
-                    className="card-head",
-                ),
-                html.Div(
-                    id="task-log",
-                    className="log",
-                    tabIndex="0",
-                    role="log",
-                    **attributes(aria_label=t("task.log"), aria_live="off"),
-                ),
-            ],
-            className="panel panel-log",
-        ),
+        log_panel(task, t),
     ]
 
 

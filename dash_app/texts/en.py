@@ -2,13 +2,14 @@
 
 from dash_app.texts.en_data import HUB as HUB
 from dash_app.texts.en_data import TEXTS as DATA_TEXTS
+from dash_app.texts.en_log import TEXTS as LOG_TEXTS
 from dash_app.texts.en_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.en_sweeps import SENTENCES as SWEEP_SENTENCES
 from dash_app.texts.en_sweeps import TEXTS as SWEEP_TEXTS
 
 HTML_LANG = "en"
 
-MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
+MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "Try again",
@@ -325,10 +326,6 @@ TEXTS: dict[str, str] = {
     "js.loss_eval": "evaluation",
     "js.learning_rate": "learning rate",
     "js.step_axis": "step",
-    "js.log_empty": "The log begins when the training starts.",
-    "js.log_cut": "Earlier lines are in the download.",
-    "js.follow": "Following",
-    "js.follow_paused": "Paused: go to the end",
     "js.copied": "Copied",
     "js.theme_auto": "Theme: as the system",
     "js.theme_light": "Theme: light",

@@ -2,13 +2,14 @@
 
 from dash_app.texts.zh_data import HUB as HUB
 from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
+from dash_app.texts.zh_log import TEXTS as LOG_TEXTS
 from dash_app.texts.zh_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.zh_sweeps import SENTENCES as SWEEP_SENTENCES
 from dash_app.texts.zh_sweeps import TEXTS as SWEEP_TEXTS
 
 HTML_LANG = "zh-CN"
 
-MORE_TEXTS = DATA_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
+MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "重试",
@@ -321,10 +322,6 @@ TEXTS: dict[str, str] = {
     "js.loss_eval": "评估",
     "js.learning_rate": "学习率",
     "js.step_axis": "步",
-    "js.log_empty": "训练启动后，日志会出现在这里。",
-    "js.log_cut": "更早的日志请下载查看。",
-    "js.follow": "跟随中",
-    "js.follow_paused": "已暂停：回到末尾",
     "js.copied": "已复制",
     "js.theme_auto": "配色：跟随系统",
     "js.theme_light": "配色：浅色",

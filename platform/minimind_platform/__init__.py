@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TrainerError,
     )
     from minimind_platform.exports import Model
+    from minimind_platform.log_search import Wanted
     from minimind_platform.samples import SampleQuery
     from minimind_platform.service import Platform
     from minimind_platform.settings import Settings
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
         Job,
         JobState,
         LogChunk,
+        LogLine,
+        LogMatches,
         ModelVersion,
         Point,
         Preflight,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "minimind_platform.exports": ("Model",),
+    "minimind_platform.log_search": ("Wanted",),
     "minimind_platform.samples": ("SampleQuery",),
     "minimind_platform.service": ("Platform",),
     "minimind_platform.settings": ("Settings",),
@@ -69,6 +73,8 @@ _HOMES = {
         "Job",
         "JobState",
         "LogChunk",
+        "LogLine",
+        "LogMatches",
         "ModelVersion",
         "Point",
         "Preflight",
@@ -110,6 +116,8 @@ __all__ = [
     "Job",
     "JobState",
     "LogChunk",
+    "LogLine",
+    "LogMatches",
     "Metric",
     "Model",
     "ModelVersion",
@@ -148,6 +156,7 @@ __all__ = [
     "TrainingType",
     "Trial",
     "TrialState",
+    "Wanted",
     "WeightFile",
     "matching_preset",
     "reward_metric",

@@ -2,22 +2,25 @@
 
 chunk = read_log(task_dir / "log.txt")               # the tail
 chunk = read_log(path, chunk.end)                    # what came since
+chunk = read_before(path, chunk.begin)               # what stands before
 """
 
-import re
 from pathlib import Path
 
+from minimind_platform.log_text import coloured, plain
 from minimind_platform.views import LogChunk
 
 LIMIT = 256 * 1024
 """Most bytes of one chunk."""
 SMALLEST = 16
 """Room for one character at least, so that a reader always gets on."""
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MOST_UNFINISHED = 4096
+"""Most bytes that are shown of a line that is still written, such as a progress bar."""
 
 
-def read_log(path: Path, offset: int = -1, limit: int = 65_536, *, ended: bool = False) -> LogChunk:
+def read_log(
+    path: Path, offset: int = -1, limit: int = 65_536, *, ended: bool = False, colours: bool = False
+) -> LogChunk:
     """Read whole lines.
 
     Args:
@@ -25,8 +28,10 @@ def read_log(path: Path, offset: int = -1, limit: int = 65_536, *, ended: bool =
         offset: byte to begin at, the `end` of the chunk before; -1 for the tail.
         limit: most bytes to read, up to 256 KiB.
         ended: nobody writes any more, so a last line without end is whole.
+        colours: keep the codes of colours.
     """
     limit = max(SMALLEST, min(limit, LIMIT))
+    shown = coloured if colours else plain
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -40,9 +45,33 @@ def read_log(path: Path, offset: int = -1, limit: int = 65_536, *, ended: bool =
                 begin, raw = begin + skipped, raw[skipped:]
     except FileNotFoundError:
         return LogChunk("", 0, 0, 0, offset > 0)
-    if not (ended and begin + len(raw) == size):
-        raw = raw[: _cut(raw, limit)]
-    return LogChunk(plain(raw), begin, begin + len(raw), size, reset)
+    cut = len(raw) if ended and begin + len(raw) == size else _cut(raw, limit)
+    unfinished = raw[cut:][-MOST_UNFINISHED:] if begin + len(raw) == size else b""
+    return LogChunk(shown(raw[:cut]), begin, begin + cut, size, reset, shown(unfinished))
+
+
+def read_before(path: Path, end: int, limit: int = 65_536, *, colours: bool = False) -> LogChunk:
+    """Read the whole lines before a byte.
+
+    Args:
+        path: the log.
+        end: byte that they end at, the `begin` of another chunk.
+        limit: most bytes to read, up to 256 KiB.
+        colours: keep the codes of colours.
+    """
+    limit = max(SMALLEST, min(limit, LIMIT))
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            begin = max(0, min(end, size) - limit)
+            file.seek(begin)
+            raw = file.read(max(0, min(end, size) - begin))
+    except FileNotFoundError:
+        return LogChunk("", 0, 0, 0, True)
+    if begin:
+        skipped = raw.find(b"\n", 0, len(raw) - 1) + 1 or _partial_head(raw)
+        begin, raw = begin + skipped, raw[skipped:]
+    return LogChunk((coloured if colours else plain)(raw), begin, begin + len(raw), size, end > size)
 
 
 def last_lines(path: Path, count: int) -> list[str]:
@@ -59,13 +88,6 @@ def last_lines(path: Path, count: int) -> list[str]:
     if begin:
         text = text[text.find(b"\n") + 1 :]
     return plain(text).splitlines()[-count:]
-
-
-def plain(raw: bytes) -> str:
-    """Bytes of a log as text that a page can show: no colours, and of a redrawn line only its last state."""
-    text = _ANSI.sub("", raw.decode("utf-8", errors="replace")).replace("\r\n", "\n")
-    lines = (line.rsplit("\r", 1)[-1] if not line.endswith("\r") else line[:-1] for line in text.split("\n"))
-    return _CONTROL.sub("", "\n".join(lines))
 
 
 def _cut(raw: bytes, limit: int) -> int:

@@ -20,7 +20,6 @@ from minimind_platform.checks import Checks
 from minimind_platform.errors import ConflictError, NotFoundError, PlatformError, Problem, SettingsError
 from minimind_platform.follow import Following
 from minimind_platform.home import as_running
-from minimind_platform.logs import read_log
 from minimind_platform.moves import resumed, stopped
 from minimind_platform.preflight import estimate
 from minimind_platform.samples import SampleQuery, read_samples
@@ -29,6 +28,7 @@ from minimind_platform.submits import Submits, TrialPlace, label_problems
 from minimind_platform.sweeps.searching import Searching
 from minimind_platform.sweeps.service import Sweeps
 from minimind_platform.sweeps.views import Sweep
+from minimind_platform.task_logs import Logs
 from minimind_platform.tasks import ACTIVE, State, Task, TaskEvent, TaskPage
 from minimind_platform.tracking_client import TrackingClient
 from minimind_platform.views import Check, LogChunk, ModelVersion, SamplePage, Series
@@ -61,6 +61,8 @@ class Platform(Catalogue, Following, Searching):
         """Priorities, and the order of what waits."""
         self.sweeps = Sweeps(self, self._store, self._submits, self._tracking)
         """Everything about sweeps."""
+        self.logs = Logs(self.task, lambda task: self.settings.task_dir(task.id) / TaskFile.LOG)
+        """Logs by pieces, words, levels and times."""
 
     # tasks
 
@@ -299,8 +301,7 @@ class Platform(Catalogue, Following, Searching):
 
     def log(self, id: str, offset: int = -1, limit: int = 65_536) -> LogChunk:  # noqa: A002
         """A part of the log from a byte on; -1 for the tail."""
-        task = self.task(id)
-        return read_log(self.settings.task_dir(task.id) / TaskFile.LOG, offset, limit, ended=task.ended)
+        return self.logs.piece(id, offset, limit)
 
     def samples(self, id: str, query: SampleQuery | None = None) -> SamplePage:  # noqa: A002
         """What the model answered while it was trained by rewards; the newest unless the query says else."""

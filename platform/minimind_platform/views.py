@@ -79,7 +79,7 @@ class Point:
 
 @dataclass(frozen=True)
 class LogChunk:
-    """A part of a task's log: whole lines, colours removed."""
+    """A part of a task's log: whole lines."""
 
     text: str
     begin: int
@@ -90,6 +90,35 @@ class LogChunk:
     """Bytes in the file now."""
     reset: bool
     """The file was cut, so that what a screen shows of it is no longer right."""
+    unfinished: str = ""
+    """The line behind it, as far as it is written, such as a progress bar that is redrawn."""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a log that was looked for."""
+
+    at: int
+    """Byte that it begins at."""
+    text: str
+    """Without colours; a long line in part, with what was looked for."""
+    level: str
+    """error, warning, or "" for all others."""
+
+
+@dataclass(frozen=True)
+class LogMatches:
+    """Lines of a log that were found, as far as it was looked through."""
+
+    lines: list[LogLine]
+    end: int
+    """Byte to go on from."""
+    size: int
+    """Bytes in the file now."""
+    done: bool
+    """Whether it was looked through to its end."""
+    reset: bool
+    """The file was cut, so that what was found before stands elsewhere now; this begins anew."""
 
 
 @dataclass(frozen=True)

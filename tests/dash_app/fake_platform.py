@@ -27,6 +27,7 @@ from minimind_platform.errors import (
 )
 from minimind_platform.samples import SampleQuery, read_samples
 from minimind_platform.settings import Settings
+from minimind_platform.task_logs import Logs
 from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
 from minimind_platform.views import (
     Check,
@@ -58,7 +59,9 @@ class FakePlatform(FakeData):
         self.history: dict[str, list[TaskEvent]] = {}
         self.versions: list[ModelVersion] = []
         self.files: list[WeightFile] = []
-        self.logs: dict[str, bytes] = {}
+        self.written: dict[str, bytes] = {}
+        """Logs as far as they do not grow by the clock."""
+        self.logs = Logs(self.task, self._log_file)
         self.scheduler = True
         self.tracking = True
         self.steps_a_second = 4.0
@@ -111,9 +114,9 @@ class FakePlatform(FakeData):
         if state in ENDED:
             self.history[id_].append(TaskEvent(at + 900, 1, "RUNNING", str(state), task.error))
         lines = range(0) if start.startswith("9") else range(max(0, step - 1500), step)  # nobody reads those of many
-        self.logs[id_] = "".join(_log_line(at, n) for n in lines).encode()
+        self.written[id_] = "".join(_log_line(at, n) for n in lines).encode()
         if failed:
-            self.logs[id_] += f"2026-11-23 13:26:15 ERROR {HTML} </div><script>alert(2)</script>\n".encode()
+            self.written[id_] += f"2026-11-23 13:26:15 ERROR {HTML} </div><script>alert(2)</script>\n".encode()
         return task
 
     @staticmethod
@@ -188,7 +191,7 @@ class FakePlatform(FakeData):
         )
         self.all[id_] = task
         self.history[id_] = [TaskEvent(time.time(), 0, "", "QUEUED", "submitted")]
-        self.logs[id_] = b""
+        self.written[id_] = b""
         if key:
             self.keys[key] = id_
         return task
@@ -329,17 +332,18 @@ class FakePlatform(FakeData):
         return found
 
     def log(self, id: str, offset: int = -1, limit: int = 65_536) -> LogChunk:
-        task = self.task(id)
-        data = self.logs[task.id]
+        return self.logs.piece(id, offset, limit)
+
+    def _log_file(self, task: Task) -> Path:
+        """The log as far as it is written by now."""
+        data = self.written[task.id]
         if task.state == State.RUNNING:
             data += "".join(_log_line(task.created_at, n) for n in range(12_613, task.progress.step)).encode()
-        reset = offset > len(data)
-        begin = max(0, len(data) - limit) if offset < 0 or reset else offset
-        if begin and (offset < 0 or reset):
-            begin = data.index(b"\n", begin) + 1
-        piece = data[begin : begin + limit]
-        piece = piece[: piece.rfind(b"\n") + 1]
-        return LogChunk(piece.decode(), begin, begin + len(piece), len(data), reset)
+        path = self.settings.task_dir(task.id) / TaskFile.LOG
+        if not path.exists() or path.stat().st_size != len(data):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return path
 
     def samples(self, id: str, query: SampleQuery | None = None) -> SamplePage:
         return read_samples(self.samples_file(id), query)

@@ -174,7 +174,7 @@ def test_without_the_tracking_server_a_live_update_still_has_progress_and_log(
 
 def test_the_log_comes_in_pieces_and_whole(client: TestClient, platform: FakePlatform) -> None:
     whole = client.get("/api/tasks/c4/log/download")
-    assert whole.content == platform.logs[platform.task("c4").id]
+    assert whole.content == platform.written[platform.task("c4").id]
     assert "attachment" in whole.headers["content-disposition"]
     piece = client.get("/api/tasks/c4/log", params={"offset": 0, "limit": 500}).json()
     assert piece["end"] <= 500

@@ -46,7 +46,7 @@ def poison(platform: Any) -> None:
         platform.all[key] = replace(task, name=HOSTILE, config=task.config | config, **said)
         platform.history[key] = [TaskEvent(e.at, e.attempt, e.before, e.after, HOSTILE) for e in platform.history[key]]
     at = platform.task("c4").created_at
-    platform.logs[platform.task("c4").id] += f"2026-11-23 13:26:15 ERROR {TERMINAL.format(HOSTILE)}\n".encode()
+    platform.written[platform.task("c4").id] += f"2026-11-23 13:26:15 ERROR {TERMINAL.format(HOSTILE)}\n".encode()
     sft = platform._add("0a", HOSTILE, "sft", platform.task("c4").state, at, 40, 100, 128)
     config = parse_config("grpo", {"data_path": HOSTILE, "from_weight": HOSTILE}).model_dump()
     grpo = platform.all[sft.id] = replace(sft, type="grpo", config=config)

@@ -1,6 +1,7 @@
 """The page of a task in a real browser, against the platform in memory: it lives, and survives what is around it."""
 
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from minimind_platform.errors import NotFoundError, PlatformError
 
 pytestmark = pytest.mark.browser
+BEGIN = 1_764_000_000
 
 
 @pytest.mark.parametrize(("error", "goes_on"), [(PlatformError("Odd."), True), (NotFoundError("Gone."), False)])
@@ -40,7 +42,7 @@ def test_the_task_page_lives(page: Page, site: Site) -> None:
     before = step.inner_text()
     expect(step).not_to_have_text(before, timeout=5000)
     expect(page.locator("#tile-speed")).to_have_text("41,437")
-    expect(page.locator(".log-line").last).to_contain_text("step=")
+    expect(page.locator(".log-piece .log-line").last).to_contain_text("step=")
     points = "document.querySelector('#chart-loss').data[2].x"
     count, last = page.evaluate(f"[{points}.length, {points}.at(-1)]")
     page.wait_for_timeout(4500)
@@ -62,20 +64,104 @@ def test_an_update_asks_only_for_what_is_new(page: Page) -> None:
 def test_following_pauses_when_scrolled_up(page: Page) -> None:
     shown(page, "/tasks/a2")
     expect(page.locator(".log-line").first).to_be_visible()
-    page.locator("#task-log").evaluate("box => { box.scrollTop = 0; }")
+    page.locator("#task-log").evaluate("box => { box.scrollTop = box.scrollHeight / 2; }")
     expect(page.locator("#log-follow")).to_have_attribute("aria-pressed", "false")
+    before = page.locator("#task-log").evaluate("box => box.scrollTop")
     page.wait_for_timeout(1500)
-    assert page.locator("#task-log").evaluate("box => box.scrollTop") == 0
+    assert page.locator("#task-log").evaluate("box => box.scrollTop") == before
     page.locator("#log-follow").click()
     expect(page.locator("#log-follow")).to_have_attribute("aria-pressed", "true")
-    assert page.locator(".log-line").count() == 800
+    page.locator("#task-log").press("f")
+    expect(page.locator("#log-follow")).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_log_of_any_size_is_seen_through_a_window_of_some_lines(page: Page, site: Site) -> None:
+    lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(BEGIN + n))} INFO step={n}" for n in range(30_000)]
+    lines[200] = lines[200].replace("INFO", "ERROR")
+    site.platform.written[site.platform.task("f1").id] = "".join(f"{line}\n" for line in lines).encode()
+    shown(page, "/tasks/f1")
+    log, rows = page.locator("#task-log"), page.locator("#task-log .log-piece .log-line")
+    expect(rows.last).to_contain_text("step=29999")
+    for _ in range(4):
+        first = rows.first.inner_text()
+        log.evaluate("box => { box.scrollTop = 0; }")
+        expect(rows.first).not_to_have_text(first)
+        assert log.evaluate("box => box.scrollTop") > 200, "what was read stays in place"
+    assert 2000 <= rows.count() < 4000
+    steps = [int(line.rpartition("=")[2]) for line in rows.all_inner_texts()]
+    assert steps == list(range(steps[0], steps[0] + len(steps)))
+    log.evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    expect(rows.last).not_to_contain_text(f"step={steps[-1]}")
+    log.press("Home")
+    expect(rows.first).to_contain_text("step=0")
+    log.press("End")
+    expect(rows.last).to_contain_text("step=29999")
+    expect(page.locator("#log-follow")).to_have_attribute("aria-pressed", "true")
+    page.locator("#log-first-error").click()
+    expect(page.locator(".log-target")).to_contain_text("ERROR step=200")
+    page.evaluate(f"document.dispatchEvent(new CustomEvent('log-at', {{ detail: {{ t: {BEGIN + 12_345}.4 }} }}))")
+    expect(page.locator(".log-target")).to_have_text(lines[12_345])
+    expect(page.locator(".log-target")).to_be_in_viewport()
+
+    page.locator("#log-words").fill("STEP=2999")
+    expect(page.locator("#log-status")).to_have_text("11 lines")
+    expect(page.locator("#log-found mark").first).to_have_text("step=2999")
+    page.locator("#log-words").press("Enter")
+    expect(page.locator(".log-target")).to_contain_text("step=2999")
+    page.locator("#log-next").click()
+    expect(page.locator(".log-target")).to_contain_text("step=29990")
+    expect(page.locator("#log-status")).to_have_text("2 / 11 lines")
+    page.locator("#log-words").fill("INFO")
+    expect(page.locator("#log-status")).to_contain_text("200 lines so far")
+    page.locator("#log-more").click()
+    expect(page.locator("#log-status")).to_contain_text("400 lines so far")
+    page.locator("#log-words").press("Escape")
+    expect(page.locator("#log-bar")).to_be_hidden()
+    page.locator("#log-level").select_option("error")
+    expect(page.locator("#log-found li")).to_have_count(1)
+
+
+def test_a_log_that_was_cut_begins_anew(page: Page, site: Site) -> None:
+    id_ = site.platform.task("a2").id
+    shown(page, "/tasks/a2")
+    expect(page.locator(".log-piece .log-line").last).to_contain_text("step=")
+    page.wait_for_timeout(1200)
+    expect(page.locator("#log-follow")).to_have_attribute("aria-pressed", "true")
+    site.platform.written[id_] = b"[... 99 KB of this log were cut out here ...]\n"
+    expect(page.locator(".log-piece .log-line").first).to_contain_text("cut out here")
+
+
+def test_a_terminals_tricks_are_colours_or_nothing(page: Page, site: Site) -> None:
+    tricks = [
+        "\x1b[1;31mred\x1b[0m \x1b[38;5;82mlime\x1b[0m \x1b[38;2;10;20;250msky\x1b[39m \x1b[2mdim\x1b[m",
+        f"\x1b[32m{HTML}\x1b]8;;javascript:alert(3)\x07link\x1b]8;;\x07<script>alert(4)</script>",
+        "\x1b[2J\x1b[H 10%\r 50%\r100%",
+        "\x1b[31<b>m",
+    ]
+    site.platform.written[site.platform.task("f1").id] = ("\n".join(tricks) + "\n").encode()
+    shown(page, "/tasks/f1")
+    rows = page.locator("#task-log .log-piece .log-line")
+    expect(rows).to_have_text(["red lime sky dim", f"{HTML}link<script>alert(4)</script>", "100%", ">m"])
+    assert [rows.first.locator(f".ansi-{name}").inner_text() for name in ("red", "green", "blue", "dim")] == [
+        "red",
+        "lime",
+        "sky",
+        "dim",
+    ]
+    assert rows.first.locator(".ansi-bold").inner_text() == "red"
+    assert page.locator("#task-log").evaluate("box => box.querySelectorAll('img, b, script, a').length") == 0
+    page.locator("#log-words").fill(HTML)
+    expect(page.locator("#log-found mark")).to_have_text(HTML)
 
 
 def test_a_failed_task_says_why_and_html_stays_text(page: Page) -> None:
     shown(page, "/tasks/c4")
     expect(page.locator("[data-banner=failed]")).to_contain_text(HTML)
     expect(page.locator("[data-banner=failed]")).to_contain_text("Lower learning_rate")
-    expect(page.locator(".log-line").last).to_contain_text("<script>alert(2)</script>")
+    expect(page.locator("[data-banner=failed]")).to_contain_text("learning rate")
+    expect(page.locator(".log-piece .log-line").last).to_contain_text("<script>alert(2)</script>")
+    page.locator("#failure-log").click()
+    expect(page.locator(".log-target")).to_contain_text("<script>alert(2)</script>")
     expect(page.locator("#action-resume")).to_be_visible()
     page.locator("#tab-history").click()
     expect(page.locator("#task-history")).to_contain_text(HTML)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minimind_platform.logs import LIMIT, last_lines, read_log
+from minimind_platform.logs import LIMIT, last_lines, read_before, read_log
 
 
 @pytest.fixture
@@ -87,3 +87,33 @@ def test_last_lines_include_an_unfinished_one(log):
     log.write_text("a\nb\nc")
     assert last_lines(log, 2) == ["b", "c"]
     assert last_lines(log.with_name("none"), 2) == []
+
+
+def test_reading_back_gives_the_whole_text_once(log):
+    text = "".join(f"第{n}步 loss 😀\n" for n in range(200)) + "很" * 100 + "\n"
+    log.write_text(text)
+    for limit in (16, 100, 4096):
+        begin, read = len(text.encode()), ""
+        while begin:
+            chunk = read_before(log, begin, limit)
+            assert chunk.end == begin
+            begin, read = chunk.begin, chunk.text + read
+        assert read == text
+    assert read_before(log, 10**9).reset
+
+
+def test_colours_are_kept_where_they_are_wanted_and_nothing_else_is(log):
+    first, redrawn = (
+        b"\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;title\x07\x1b[31 q\n",
+        b"\x1b[32m10%\r20%\r\x1b[0m\x1b[33m30%\r\n",
+    )
+    log.write_bytes(first + redrawn + b"\x07a\x1bb\n")
+    assert read_log(log, colours=True).text == "\x1b[1;31mred\x1b[0m\n\x1b[32m\x1b[0m\x1b[33m30%\nab\n"
+    assert read_before(log, log.stat().st_size, colours=True).text == read_log(log, colours=True).text
+
+
+def test_a_line_that_is_still_written_shows_its_last_state(log):
+    log.write_bytes(b"done\n 10%\r 20%")
+    chunk = read_log(log)
+    assert (chunk.text, chunk.end, chunk.unfinished) == ("done\n", 5, " 20%")
+    assert read_log(log, ended=True).unfinished == ""
