@@ -1,10 +1,13 @@
 """One delta for the live page of a task, so that the page asks once a second and gets only what is new."""
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dash_app.charts import curves as curves_of
+from dash_app.rest_curves import curve_views, marks_view, parse_since, split_keys
 from dash_app.views import task_view
+from minimind_platform.curves.service import LIVE_WAIT
 from minimind_platform.errors import PlatformError, TrackingUnavailableError
 
 if TYPE_CHECKING:
@@ -12,6 +15,21 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 10_000
 """Of one curve on the page; its script has the same limit and asks for the whole curve again beyond it."""
+
+
+@dataclass(frozen=True)
+class LiveRequest:
+    """What a page asks once a second."""
+
+    id: str
+    keys: str
+    """Metrics that it draws, separated by commas."""
+    since: str
+    """What it has of them, as in `rest_curves`."""
+    marks: int
+    """How many marks it has."""
+    offset: int
+    """`end` of the last piece of the log, -1 for the tail."""
 
 
 def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[str, Any]:  # noqa: A002
@@ -35,20 +53,46 @@ def live_delta(platform: "Platform", id: str, since: str, offset: int) -> dict[s
             curves = {
                 name: _points(name, series[key]) for name, key in names.items() if key in series and series[key].steps
             }
-    log = platform.logs.piece(task.id, offset, colours=True)
     return {
         "task": task_view(task, with_config=False),
         "curves": curves,
-        "log": {
-            "text": log.text,
-            "begin": log.begin,
-            "end": log.end,
-            "reset": log.reset,
-            "more": log.end < log.size,
-            "unfinished": log.unfinished,
-        },
+        "log": _log(platform, task.id, offset),
         "tracking": tracking,
         "scheduler": platform.scheduler_alive(),
+    }
+
+
+def live_curves(platform: "Platform", request: LiveRequest) -> dict[str, Any]:
+    """What a page that has the curves, marks and log of this request does not have yet.
+
+    Raises:
+        NotFoundError: there is no such task.
+        PlatformError: `keys` or `since` is malformed.
+    """
+    task = platform.task(request.id)
+    keys = split_keys(request.keys)
+    found = platform.curves.read(task.id, keys, parse_since(request.since), wait=LIVE_WAIT)
+    marks = platform.curves.marks(task.id, whole=False)
+    delta = {
+        "task": task_view(task, with_config=False),
+        "curves": curve_views(found.parts),
+        "pending": found.pending,
+        "log": _log(platform, task.id, request.offset),
+        "tracking": found.tracking and platform.tracking_alive(),
+        "scheduler": platform.scheduler_alive(),
+    }
+    return delta | (marks_view(marks, request.marks) if len(marks) > request.marks else {})
+
+
+def _log(platform: "Platform", task_id: str, offset: int) -> dict[str, Any]:
+    log = platform.logs.piece(task_id, offset, colours=True)
+    return {
+        "text": log.text,
+        "begin": log.begin,
+        "end": log.end,
+        "reset": log.reset,
+        "more": log.end < log.size,
+        "unfinished": log.unfinished,
     }
 
 

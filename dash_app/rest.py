@@ -15,9 +15,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from dash_app.live import live_delta
+from dash_app.live import LiveRequest, live_curves, live_delta
 from dash_app.texts import Texts, pick_texts
-from dash_app.views import answer, plain, task_view
+from dash_app.views import answer, packed, plain, task_view
 from minimind_platform.errors import (
     ConflictError,
     DatabaseUnavailableError,
@@ -171,12 +171,23 @@ def _add_action(router: APIRouter, name: str, act: Callable[[str], Task]) -> Non
 
 def _add_reading_routes(router: APIRouter, platform: "Platform") -> None:
     @router.get("/tasks/{id}/live", tags=["reading"])
-    def live(id: str, since: str = "", offset: int = -1) -> Response:  # noqa: A002
+    def live(
+        request: Request,
+        id: str,  # noqa: A002
+        since: str = "",
+        offset: int = -1,
+        keys: str = "",
+        marks: int = Query(0, ge=0),
+    ) -> Response:
         """All that is new about a task since the last call: numbers, points of the curves, lines of the log.
 
+        With `keys`, the curves and marks are those of `/api/runs/<id>/curves` and `/marks`, and `since` is as there;
+        `marks` is the number of marks that the asker has. Without `keys`:
         `since` is `key:step,key:step` or the same as a JSON object: the last step already had of each curve.
         `offset` is the `end` of the last log chunk, -1 for the tail.
         """
+        if keys:
+            return packed(request, live_curves(platform, LiveRequest(id, keys, since, marks, offset)))
         return answer(live_delta(platform, id, since, offset))
 
     @router.get("/tasks/{id}/events", tags=["reading"])

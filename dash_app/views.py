@@ -1,5 +1,6 @@
 """What REST and the pages' scripts get to see: plain dicts that are always valid JSON."""
 
+import gzip
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from fastapi.responses import JSONResponse
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
 
 from dash_app import formats
 from minimind_platform.tasks import ENDED, Task
+
+WORTH_PACKING = 1_000
+"""Bytes; less fits into one packet anyway."""
 
 
 def plain(value: Any) -> Any:
@@ -34,6 +39,16 @@ def plain(value: Any) -> Any:
 def answer(value: Any, status: int = 200) -> JSONResponse:
     """A JSON answer that no cache keeps."""
     return JSONResponse(plain(value), status_code=status, headers={"Cache-Control": "no-store"})
+
+
+def packed(request: Request, value: Any) -> Response:
+    """A JSON answer of plain values that no cache keeps, compressed where that pays and the asker takes it."""
+    body = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    if len(body) > WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, 1)
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, media_type="application/json", headers=headers)
 
 
 def task_view(task: Task, with_config: bool = True) -> dict[str, Any]:

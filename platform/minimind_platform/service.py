@@ -17,6 +17,7 @@ from typing import Any
 from minimind_platform import runs
 from minimind_platform.catalogue import Catalogue
 from minimind_platform.checks import Checks
+from minimind_platform.curves.service import Curves
 from minimind_platform.errors import ConflictError, NotFoundError, PlatformError, Problem, SettingsError
 from minimind_platform.follow import Following
 from minimind_platform.home import as_running
@@ -63,6 +64,8 @@ class Platform(Catalogue, Following, Searching):
         """Everything about sweeps."""
         self.logs = Logs(self.task, lambda task: self.settings.task_dir(task.id) / TaskFile.LOG)
         """Logs by pieces, words, levels and times."""
+        self.curves = Curves(self.settings, self._tracking, self._store.get, self._store.events)
+        """Curves and marks for screens, of any run."""
 
     # tasks
 
@@ -343,3 +346,4 @@ class Platform(Catalogue, Following, Searching):
         with suppress(NotFoundError):  # somebody removed the run for good; the task can be hidden all the same
             self._tracking.post(call, run_id=task.id)
         self._runs.forget(task.id)
+        self.curves.forget(task.id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_contents import fill
+from fake_curves import FakeCurves
 from fake_data import HTML, FakeData
 from fake_queue import FakeQueue
 from fake_sweeps import FakeSweeps
@@ -67,6 +68,7 @@ class FakePlatform(FakeData):
         self.steps_a_second = 4.0
         self.queue = FakeQueue(self)
         self.sweeps = FakeSweeps(self)
+        self.curves = FakeCurves(self)
 
     @classmethod
     def with_data(cls, home: Path) -> "FakePlatform":
