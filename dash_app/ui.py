@@ -13,7 +13,7 @@ import flask
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dash_app.components import attributes, empty, icon, link_button
-from dash_app.pages import data, models, new_sweep, new_task, sweep, sweeps, task, tasks
+from dash_app.pages import data, models, new_sweep, new_task, sweep, sweeps, task, tasks, trash
 from dash_app.texts import LANGUAGES, Texts, pick_texts
 from minimind_platform.errors import NotFoundError, PlatformError
 
@@ -112,6 +112,7 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
         "/sweeps/new": lambda: new_sweep.layout(platform, query, t),
         "/data": lambda: data.layout(platform, query, t),
         "/models": lambda: models.layout(platform, t),
+        "/trash": lambda: trash.layout(platform, t),
     }
     parts = path.rstrip("/") or "/"
     if parts in pages:
@@ -136,7 +137,7 @@ def _failed(error: Exception, t: Texts) -> html.Div:
 def is_page(path: str) -> bool:
     """Whether a path is one of our pages; whether its task exists is told by the page."""
     parts = path.strip("/").split("/")
-    known = parts in ([""], ["tasks"], ["new"], ["sweeps"], ["data"], ["models"])
+    known = parts in ([""], ["tasks"], ["new"], ["sweeps"], ["data"], ["models"], ["trash"])
     return known or (len(parts) == 2 and parts[0] in ONE)
 
 

@@ -13,6 +13,7 @@ TOGETHER = {
     "tests/integration/test_submit.py": "one tracking server",
     "tests/integration/test_sweep_api.py": "one platform, and the examples in their order",
     "tests/integration/test_sweeps.py": "one tracking server",
+    "tests/integration/test_trash.py": "one tracking server",
     "tests/integration/test_uploads.py": "one tracking server",
     "tests/trainer/test_policy.py": "MiniMind's models",
     "tests/trainer/test_ranks.py": "runs of two processes",

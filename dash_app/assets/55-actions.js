@@ -6,6 +6,7 @@
 
   // On a task's own page, which has the room to say why, a resume that was refused can be forced.
   function possible(task, own) {
+    if (task.purging_at) { return []; }
     if (task.deleted_at) { return ["restore"]; }
     switch (task.state) {
       case "QUEUED": case "STARTING": case "RUNNING": return ["stop"];
@@ -22,7 +23,8 @@
     if (name === "resume_anyway") {
       return ask(text("resume_anyway_title", { name: task.name }), text("resume_anyway_text"), text("resume_anyway"), true);
     }
-    return name !== "delete" || ask(text("delete_title", { name: task.name }), text("delete_text"), text("delete"), true);
+    const told = (found) => text("delete_text") + (found ? ` ${text("delete_frees", { bytes: mm.trash.size(found.bytes) })}` : "");
+    return name !== "delete" || mm.trash.ask(text("delete_title", { name: task.name }), told, [task.id], text("delete"));
   }
 
   const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -22,7 +22,9 @@
   async function act(name, sweep, changed, element) {
     if (name === "extend") { extend(sweep, changed); return; }
     const asks = name === "stop" || name === "delete";
-    if (asks && !(await ask(text(`sweep_${name}_title`, { name: sweep.name }), text(`sweep_${name}_text`), text(name), true))) { return; }
+    const title = text(`sweep_${name}_title`, { name: sweep.name }), told = text(`sweep_${name}_text`);
+    const frees = (found) => told + (found ? ` ${text("delete_frees", { bytes: mm.trash.size(found.bytes) })}` : "");
+    if (asks && !(await (name === "delete" ? mm.trash.ask(title, frees, [sweep.id], text(name)) : ask(title, told, text(name), true)))) { return; }
     if (element) { element.disabled = true; }
     try {
       const result = name === "delete" ? await api(pathOf(sweep), { method: "DELETE" }) : await post(`${pathOf(sweep)}/${name}`);

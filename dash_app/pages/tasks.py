@@ -38,10 +38,11 @@ def layout(platform: "Platform", t: Texts) -> html.Div:
         ],
         className="filters",
     )
+    trash = link_button(t("tasks.trash"), "/trash", "trash", id="trash-link")
     new = link_button(t("nav.new"), "/new", "plus-circle", "primary", id="new-task-link")
     return html.Div(
         [
-            page_head(t("tasks.title"), t("tasks.subtitle"), new),
+            page_head(t("tasks.title"), t("tasks.subtitle"), [trash, new]),
             html.Div(id="task-banners"),
             filters,
             html.Div(

@@ -6,10 +6,11 @@ from dash_app.texts.en_log import TEXTS as LOG_TEXTS
 from dash_app.texts.en_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.en_sweeps import SENTENCES as SWEEP_SENTENCES
 from dash_app.texts.en_sweeps import TEXTS as SWEEP_TEXTS
+from dash_app.texts.en_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "en"
 
-MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
+MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "Try again",
@@ -294,7 +295,7 @@ TEXTS: dict[str, str] = {
     "js.resume_anyway_text": "Its data is not what it was at the last checkpoint. The training goes on at the same "
     "step in the new data: rows may come twice or never, and losses from before and after do not compare.",
     "js.delete_title": "Delete “{name}”?",
-    "js.delete_text": "It disappears from the lists. Its models stay, and you can undo this right after.",
+    "js.delete_text": "It goes to the trash with its files and models, where you can bring it back.",
     "js.done_stop": "“{name}” is stopping.",
     "js.done_resume": "“{name}” is back in the queue.",
     "js.done_resume_anyway": "“{name}” is back in the queue, with the new data.",

@@ -6,10 +6,11 @@ from dash_app.texts.zh_log import TEXTS as LOG_TEXTS
 from dash_app.texts.zh_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.zh_sweeps import SENTENCES as SWEEP_SENTENCES
 from dash_app.texts.zh_sweeps import TEXTS as SWEEP_TEXTS
+from dash_app.texts.zh_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "zh-CN"
 
-MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS
+MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "重试",
@@ -292,7 +293,7 @@ TEXTS: dict[str, str] = {
     "js.resume_anyway_text": "数据与上一个检查点时不同。训练会在新数据中从同一步继续："
     "有的行可能重复，有的可能漏掉，前后的损失不能相互比较。",
     "js.delete_title": "删除“{name}”？",
-    "js.delete_text": "任务会从列表中消失，模型仍然保留，删除后可以立即撤销。",
+    "js.delete_text": "它会连同文件和模型一起移到回收站，可以随时恢复。",
     "js.done_stop": "“{name}”正在停止。",
     "js.done_resume": "“{name}”已重新排队。",
     "js.done_resume_anyway": "“{name}”已用新数据重新排队。",

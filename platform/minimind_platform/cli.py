@@ -148,8 +148,9 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
 
 
 def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
-    from minimind_platform import cli_jobs
+    from minimind_platform import cli_jobs, cli_trash
 
+    cli_trash.add_options(command("trash", "What was deleted: list, restore, purge, empty.", cli_trash.trash))
     cli_jobs.add_options(command("jobs", "List downloads and statistics that run in the background.", cli_jobs.jobs))
     for name, text in (
         (

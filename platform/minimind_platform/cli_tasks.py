@@ -23,7 +23,7 @@ ACTIONS = {
     "stop": "Stop tasks; a running one saves a checkpoint first.",
     "resume": "Let stopped or failed tasks go on from their newest checkpoint.",
     "retry": "Queue new tasks with the same settings.",
-    "delete": "Hide ended tasks; `restore` brings them back.",
+    "delete": "Put ended tasks into the trash; `restore` brings them back, `trash` removes them for good.",
     "restore": "Bring deleted tasks back.",
     "archive": "Put ended tasks away from the usual lists; `unarchive` brings them back.",
     "unarchive": "Bring archived tasks back into the usual lists.",

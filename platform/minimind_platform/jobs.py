@@ -1,4 +1,4 @@
-"""Background jobs: statistics and downloads, which take minutes and outlive the browser tab and the web app.
+"""Background jobs: statistics, downloads, emptying the trash. They take minutes and outlive browser tab and web app.
 
 jobs = Jobs(settings)
 job = jobs.start("fetch", "dpo", [sys.executable, "-m", "trainer.data_cli", "fetch", "dpo", "--json"], key="fetch dpo")
@@ -53,16 +53,17 @@ class Jobs:
         self._root = settings.out_dir / FOLDER
         self._children: list[subprocess.Popen[bytes]] = []
 
-    def start(self, kind: str, label: str, command: list[str], key: str) -> Job:
+    def start(self, kind: str, label: str, command: list[str], key: str, *, with_database: bool = False) -> Job:
         """Run a command in the background, or find it: the same key is the same job.
 
         One that runs or is done is given back as it is; one that failed or was cancelled begins anew.
 
         Args:
-            kind: `stats` or `fetch`.
+            kind: `stats`, `fetch` or `purge`.
             label: what it works on, for lists.
             command: program and arguments.
             key: all that the result depends on.
+            with_database: let the command know the address of the queue's database, should the environment name it.
 
         Raises:
             ConflictError: as many as may run at once do so already.
@@ -81,7 +82,7 @@ class Jobs:
             folder.mkdir(parents=True)
             what = {"kind": kind, "label": label, "key": key, "command": command, "created_at": time.time()}
             runner.write(folder / "job.json", what)
-            self._launch(folder, command)
+            self._launch(folder, command, with_database)
         return self.get(folder.name)
 
     def find(self, key: str) -> Job | None:
@@ -130,7 +131,7 @@ class Jobs:
                 raise ConflictError("This job runs; cancel it first.")
             shutil.rmtree(self._folder(id), ignore_errors=True)
 
-    def _launch(self, folder: Path, command: list[str]) -> None:
+    def _launch(self, folder: Path, command: list[str], with_database: bool) -> None:
         log = str(folder / "log.txt")
         # Trainings come first: a job takes what they leave of the processor.
         begin = [
@@ -146,7 +147,7 @@ class Jobs:
             log,
             str(LOG_LIMIT_MB),
         ]
-        environment = {name: value for name, value in os.environ.items() if name not in SECRET}
+        environment = {name: value for name, value in os.environ.items() if with_database or name not in SECRET}
         with (folder / "runner.log").open("ab") as errors:
             child = subprocess.Popen(
                 [*begin, "--", *command],

@@ -50,6 +50,7 @@ class Platform(Catalogue, Following, Searching):
     def __init__(self, settings: Settings | None = None) -> None:
         from minimind_platform.store import Store  # here, because databases take a while to import
         from minimind_platform.task_queue import TaskQueue
+        from minimind_platform.trash.service import Trash
 
         self.settings = settings or as_running(Settings.load())
         self._store = Store(self.settings.database)
@@ -66,6 +67,8 @@ class Platform(Catalogue, Following, Searching):
         """Logs by pieces, words, levels and times."""
         self.curves = Curves(self.settings, self._tracking, self._store.get, self._store.events)
         """Curves and marks for screens, of any run."""
+        self.trash = Trash(self, self._store, self._tracking, self._jobs, self.settings)
+        """What was deleted, and removing it for good."""
 
     # tasks
 
@@ -241,7 +244,7 @@ class Platform(Catalogue, Following, Searching):
         return self.submit(task.type, task.config, name=task.name, priority=task.priority, key=key, parent_id=task.id)
 
     def delete(self, id: str) -> Task:  # noqa: A002
-        """Hide a task and its run. Files stay; `restore` brings it back."""
+        """Put a task and its run into the trash. Files stay; `restore` brings it back, `trash` removes it for good."""
         task = self.task(id)
         if task.state in ACTIVE:
             raise ConflictError(f"Task {task.name!r} is {task.state.lower()}; stop it first.")
@@ -261,6 +264,8 @@ class Platform(Catalogue, Following, Searching):
     def restore(self, id: str) -> Task:  # noqa: A002
         """Bring a deleted task back."""
         task = self.task(id)
+        if task.purging_at:
+            raise ConflictError(f"Task {task.name!r} is being removed for good.")
         self._mirror_deletion("runs/restore", task)
         return task if task.deleted_at is None else self._store.set_deleted(task, None)
 
@@ -345,5 +350,9 @@ class Platform(Catalogue, Following, Searching):
     def _mirror_deletion(self, call: str, task: Task) -> None:
         with suppress(NotFoundError):  # somebody removed the run for good; the task can be hidden all the same
             self._tracking.post(call, run_id=task.id)
-        self._runs.forget(task.id)
-        self.curves.forget(task.id)
+        self.forget_run(task.id)
+
+    def forget_run(self, id: str) -> None:  # noqa: A002
+        """Drop all that is remembered of a run in this process, as when it is hidden or removed."""
+        self._runs.forget(id)
+        self.curves.forget(id)

@@ -143,7 +143,7 @@ class Store:
         """Hide an ended task from the lists, or show it again, if it is still as the caller saw it.
 
         Raises:
-            ConflictError: the task has not ended, or has moved meanwhile.
+            ConflictError: the task has not ended, or has moved meanwhile, or is being removed for good.
         """
         return self._set_mark(task, "deleted_at", deleted_at)
 
@@ -157,7 +157,7 @@ class Store:
 
     def _set_mark(self, task: Task, column: str, at: float | None) -> Task:
         c = table.c
-        seen = (c.id == task.id) & (c.version == task.version)
+        seen = (c.id == task.id) & (c.version == task.version) & c.purging_at.is_(None)
         if at is not None:
             seen &= c.state.in_([state.value for state in ENDED])
         synced = case((c.mirrored_version == c.version, c.version + 1), else_=c.mirrored_version)  # no move to mirror
@@ -165,6 +165,8 @@ class Store:
         with self._write() as connection:
             if connection.execute(update(table).where(seen).values(values)).rowcount == 0:
                 now = _one(connection, task.id)
+                if now.purging_at:
+                    raise ConflictError(f"Task {task.name!r} is being removed for good.")
                 raise ConflictError(f"Task {task.name!r} has moved on meanwhile: it is {now.state} now.")
             return _one(connection, task.id)
 

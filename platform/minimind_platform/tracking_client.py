@@ -44,6 +44,23 @@ class TrackingClient:
         """Write, such as `runs/create`; errors as in `get`."""
         return self._call("POST", call, timeout, json=body)
 
+    def send(self, method: str, call: str, **body: Any) -> dict[str, Any]:
+        """Write with another method than POST, such as DELETE; errors as in `get`."""
+        return self._call(method, call, WRITE_TIMEOUT, json=body)
+
+    def delete_artifacts(self, artifact_uri: str) -> bool:
+        """Remove all artifacts of a run; errors as in `get`.
+
+        Returns:
+            False if they do not go through the tracking server, so that they are still there.
+        """
+        scheme, _, folder = artifact_uri.partition(":")
+        if scheme != "mlflow-artifacts":
+            return False
+        place = f"mlflow-artifacts/artifacts/{folder.rpartition('//')[2].strip('/')}"
+        self._send("DELETE", f"{self.url}/api/2.0/{place}", place, UPLOAD_TIMEOUT)
+        return True
+
     def put_artifact(self, artifact_uri: str, name: str, content: bytes | BinaryIO) -> bool:
         """Store an artifact of a run; errors as in `get`.
 

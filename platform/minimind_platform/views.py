@@ -224,11 +224,11 @@ class JobState(StrEnum):
 
 @dataclass
 class Job:
-    """Something that runs in the background: statistics of a data file, or a download."""
+    """Something that runs in the background: statistics of a data file, a download, or emptying the trash."""
 
     id: str
     kind: str
-    """stats or fetch."""
+    """stats, fetch or purge."""
     label: str
     """What it works on."""
     state: JobState

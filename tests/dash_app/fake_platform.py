@@ -19,6 +19,7 @@ from fake_curves import FakeCurves
 from fake_data import HTML, FakeData
 from fake_queue import FakeQueue
 from fake_sweeps import FakeSweeps
+from fake_trash import FakeTrash
 
 from minimind_platform.errors import (
     ConflictError,
@@ -69,6 +70,7 @@ class FakePlatform(FakeData):
         self.queue = FakeQueue(self)
         self.sweeps = FakeSweeps(self)
         self.curves = FakeCurves(self)
+        self.trash = FakeTrash(self)
 
     @classmethod
     def with_data(cls, home: Path) -> "FakePlatform":

@@ -214,7 +214,13 @@ class Sweeps(Drafts):
 
     def restore(self, id: str) -> Sweep:  # noqa: A002
         """Bring a deleted sweep back, with its trials."""
-        sweep = self._changed(id, lambda sweep: self._store.set_deleted(sweep, None))
+
+        def change(sweep: Sweep) -> Sweep:
+            if sweep.purging_at:
+                raise ConflictError(f"Sweep {sweep.name!r} is being removed for good.")
+            return self._store.set_deleted(sweep, None)
+
+        sweep = self._changed(id, change)
         self._runs.restore(sweep.id)
         for task in self._tasks.trials(sweep.id):
             if task.deleted_at is not None:

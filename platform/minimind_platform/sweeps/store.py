@@ -242,5 +242,6 @@ def _to_sweep(row: Row[Any]) -> Sweep:
         device_seconds=summary["device_seconds"],
         unsynced=row.mirrored_version < row.version,
         deleted_at=row.deleted_at,
+        purging_at=row.purging_at,
         version=row.version,
     )

@@ -110,6 +110,8 @@ class Sweep:
     unsynced: bool = False
     """MLflow has not been told yet how it stands."""
     deleted_at: float | None = None
+    purging_at: float | None = None
+    """Since when it is being removed for good, which nothing undoes."""
     version: int = 0
 
     @property
