@@ -12,6 +12,7 @@ up: .venv/.installed
 
 test: .venv/.installed
 	@tools/browser.sh
+	@tools/postgres.sh
 	@$(MAKE) --no-print-directory -j2 check tests
 
 screens: .venv/.installed

@@ -30,7 +30,7 @@ def main() -> int:
 
     uvicorn.run(
         create_app(Platform(settings)),
-        host=settings.host,
+        host="0.0.0.0" if settings.in_container else settings.host,
         port=settings.port,
         server_header=False,
         access_log=False,

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 PORTS = range(10_000, 32_000)
 """Below those that the kernel gives away by itself, to whoever asks for any port and to every connection."""
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+if TYPE_CHECKING:
+    from postgres import Cluster
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,3 +75,25 @@ def free_port() -> Callable[[], int]:
         raise AssertionError("no port is free")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Cluster]":
+    """A PostgreSQL server of our own; skips where there is none and says how to get it."""
+    from postgres import MISSING, Cluster, program
+
+    if program("initdb") is None:
+        pytest.skip(MISSING)
+    cluster = Cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: "Cluster") -> str:
+    """An up-to-date database of the queue, to be copied: migrations take longer than copies."""
+    from minimind_platform.store import Store
+
+    url = postgres.database()
+    Store(url).close()
+    return url

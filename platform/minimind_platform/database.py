@@ -1,14 +1,15 @@
-"""Opens the queue's database and brings its tables up to date.
+"""Opens the queue's database, SQLite or PostgreSQL, and brings its tables up to date.
 
     engine = open_engine("sqlite:////data/minimind/mlruns/app.db")
     with transaction(engine, write=True) as connection: ...
 
 Safe to call from many processes at once. SQLite runs in WAL mode on a local disk; every write takes the write lock at
-its beginning (`BEGIN IMMEDIATE`), because a lock taken half way cannot be waited for and fails at once.
+its beginning (`BEGIN IMMEDIATE`), because a lock taken half way cannot be waited for and fails at once. PostgreSQL
+locks rows; what must be alone there takes an advisory lock, each with a number of its own here.
 """
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ from minimind_platform.schema import REVISIONS
 
 LOCK_WAIT_SECONDS = 30
 RESTORE = "Restore it from a backup, or move it away to begin with an empty queue."
-MIGRATION_LOCK = 7_261_946  # any number that nobody else uses for an advisory lock in this database
+# Any numbers that nobody else uses for advisory locks in this database.
+MIGRATION_LOCK = 7_261_946
+CLAIM_LOCK = 7_261_947
+SCHEDULER_LOCK = 7_261_948
+CONNECT_SECONDS = 10
+IDLE_SECONDS = 60
+"""A process that was paused in a transaction holds its locks so long; then PostgreSQL ends the transaction."""
 
 
 def open_engine(url: str) -> Engine:
@@ -31,11 +38,8 @@ def open_engine(url: str) -> Engine:
     Raises:
         PlatformError: it cannot be opened, or was written by a newer version of this program.
     """
-    try:
-        address = make_url(url)
-    except ArgumentError:
-        raise PlatformError(f"{url!r} is not the URL of a database; try sqlite:////full/path/app.db.") from None
-    engine = _sqlite(address) if address.get_backend_name() == "sqlite" else create_engine(address, pool_pre_ping=True)
+    engine = make_engine(url)
+    address = engine.url
     try:
         if not _is_current(engine):
             _migrate(engine)
@@ -44,6 +48,24 @@ def open_engine(url: str) -> Engine:
     except DatabaseError as error:
         raise PlatformError(f"The database {address} is damaged: {error.orig}.", RESTORE) from error
     return engine
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for a database of ours, SQLite or PostgreSQL. Nothing is opened yet.
+
+    Raises:
+        PlatformError: it is no URL, or that of another kind of database.
+    """
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise PlatformError(
+            "This is not the URL of a database. Try sqlite:////full/path/app.db or postgresql://user@host/name."
+        ) from None
+    kind = address.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        raise PlatformError(f"The database {address} is neither SQLite nor PostgreSQL; no other kind is supported.")
+    return _sqlite(address) if kind == "sqlite" else _postgresql(address)
 
 
 @contextmanager
@@ -78,6 +100,33 @@ def _sqlite(address: URL) -> Engine:
     return engine
 
 
+def _postgresql(address: URL) -> Engine:
+    engine = create_engine(
+        address.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,  # the server may have been started again meanwhile
+        connect_args={"connect_timeout": CONNECT_SECONDS, "keepalives_idle": IDLE_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        connection.commit()
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def executed(_c: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> tuple[str, Any]:
+        return statement, [_storable(one) for one in given] if many else _storable(given)
+
+    return engine
+
+
+def _storable(given: Any) -> Any:
+    """PostgreSQL refuses the character NUL in texts, which names and error messages may hold."""
+    if not isinstance(given, Mapping):
+        return given
+    return {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in given.items()}
+
+
 def _is_current(engine: Engine) -> bool:
     """Whether there is nothing to migrate. Asked first, because Alembic takes a while to import."""
     with engine.begin() as connection:
@@ -110,7 +159,8 @@ def _migrate(engine: Engine) -> None:
 def alone(engine: Engine) -> Iterator[None]:
     """Keep other processes from creating or migrating tables at the same time. An SQLite file gets WAL mode."""
     if engine.dialect.name != "sqlite":
-        with engine.connect() as connection:
+        # Without a transaction: it would be idle for as long as the migration takes.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": MIGRATION_LOCK})
             try:
                 yield

@@ -23,12 +23,14 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 def prepare(settings: Settings) -> bool:
-    """Make the folders and the tracking database; True if this home was empty before."""
-    empty = not settings.mlruns_dir.joinpath("app.db").exists()
+    """Make the folders and the tracking database; True if this home was empty before. One with a database elsewhere is
+    not called empty: nobody who sets that up wants a demo."""
+    empty = not settings.database_url and not settings.mlruns_dir.joinpath("app.db").exists()
     try:
         for folder in (settings.data_dir, settings.out_dir, settings.artifacts_dir, settings.mlruns_dir / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
-        prepare_tracking_database(settings.mlruns_dir / "tracking.db")
+        if not settings.tracking_uri and not settings.tracking_database_url:
+            prepare_tracking_database(settings.mlruns_dir / "tracking.db")
     except (OSError, sqlite3.Error) as error:
         raise PlatformError(
             f"The home folder {settings.home} cannot be used: {error}.",

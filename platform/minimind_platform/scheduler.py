@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from minimind_platform import runner
 from minimind_platform.dispatcher import Dispatcher
-from minimind_platform.errors import PlatformError
+from minimind_platform.errors import DatabaseUnavailableError, PlatformError
 from minimind_platform.executors import Executor
 from minimind_platform.local_executor import LocalExecutor
 from minimind_platform.reconciler import Mirror, MlflowMirror, Reconciler
@@ -26,6 +27,7 @@ from minimind_platform.store import Store
 from minimind_platform.sweeps.loop import SweepLoop
 from minimind_platform.sweeps.mirror import SweepMirror
 from minimind_platform.tracking_client import TrackingClient
+from minimind_platform.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ def run_forever(
         signal.signal(number, lambda *_: ended.set())
     executor.check()
     store = Store(settings.database)
+    turn = Turn(store.engine, f"{socket.gethostname()}: process {os.getpid()}")
+    turn.keep()
     sweeps = SweepLoop(Platform(settings), store) if with_sweeps else None
     reconciler = Reconciler(store, mirror)
     if with_sweeps:
@@ -77,7 +81,7 @@ def run_forever(
         if time.monotonic() - last_beat >= BEAT_SECONDS:
             _beat(settings)
             last_beat = time.monotonic()
-        if _rest(_tick(dispatcher), ended, store) and sweeps:
+        if _rest(_tick(dispatcher) if _ours(turn) else ERROR_PAUSE_SECONDS, ended, store) and sweeps:
             sweeps.poke()
     log.info("The scheduler ends; trainings go on without it.")
 
@@ -86,6 +90,20 @@ def _beat(settings: Settings) -> None:
     """Say for other processes that this one works. A full disk must not end it."""
     with suppress(OSError):
         runner.write(settings.mlruns_dir / "scheduler.json", {"pid": os.getpid(), "t": time.time()})
+
+
+def _ours(turn: Turn) -> bool:
+    """Whether to schedule; not while the database is away.
+
+    Raises:
+        PlatformError: another scheduler was faster after it had been away.
+    """
+    try:
+        turn.keep()
+    except DatabaseUnavailableError as error:
+        log.error("%s", error)
+        return False
+    return True
 
 
 def _tick(dispatcher: Dispatcher) -> float:

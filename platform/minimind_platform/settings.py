@@ -30,13 +30,19 @@ class Settings:
     tracking_uri: str = ""
     """Tracking server to use. Empty: the one that `minimind up` starts."""
     database_url: str = ""
-    """Database of the queue. Empty: SQLite in mlruns/app.db."""
+    """Database of the queue, such as postgresql://user@host/name. Empty: SQLite in mlruns/app.db."""
     study_url: str = ""
     """Database of Optuna's studies, which hold the trials of sweeps. Empty: SQLite in mlruns/optuna.db."""
+    tracking_database_url: str = ""
+    """Database of the tracking server that `minimind up` starts. Empty: SQLite in mlruns/tracking.db."""
+    database_password_file: str = ""
+    """File with the password for those of the three that are PostgreSQL and name none in their URL."""
     data_roots: tuple[str, ...] = ()
     """More folders, beside dataset/ and out/, that data and weights may be read from."""
     allowed_hosts: tuple[str, ...] = ()
     """More host names, beside localhost, under which a browser may reach the web app."""
+    in_container: bool = False
+    """Listen on all addresses of a container. Publish its port on 127.0.0.1 only: there are no users and passwords."""
     cpu_slots: int = 1
     """Trainings that may run on the CPU at the same time."""
     stop_grace_seconds: int = 120
@@ -62,7 +68,9 @@ class Settings:
         for source, raw in ((str(home / SETTINGS_FILE), _from_file(home)), ("environment", _from_environment())):
             values |= {name: _convert(name, value, source) for name, value in raw.items()}
         values |= {name: _convert(name, value, "command line") for name, value in given.items()}
-        return replace(cls(home=home), **(values | {"home": home}))
+        settings = replace(cls(home=home), **(values | {"home": home}))
+        settings._refuse_shared_databases()
+        return settings
 
     @property
     def data_dir(self) -> Path:
@@ -87,17 +95,52 @@ class Settings:
     @property
     def database(self) -> str:
         """URL of the queue's database."""
-        return self.database_url or f"sqlite:///{self.mlruns_dir / 'app.db'}"
+        return self._database(self.database_url, "app.db")
 
     @property
     def studies(self) -> str:
         """URL of the database of Optuna's studies."""
-        return self.study_url or f"sqlite:///{self.mlruns_dir / 'optuna.db'}"
+        return self._database(self.study_url, "optuna.db")
+
+    @property
+    def tracking_database(self) -> str:
+        """URL of the tracking server's database, if it is ours."""
+        return self._database(self.tracking_database_url, "tracking.db")
 
     @property
     def tracking(self) -> str:
         """URL of the tracking server, as clients use it."""
         return self.tracking_uri or f"http://127.0.0.1:{self.tracking_port}/mlflow"
+
+    def _database(self, url: str, file: str) -> str:
+        """A database's URL with its password.
+
+        Raises:
+            PlatformError: the password cannot be read.
+        """
+        if not url:
+            return f"sqlite:///{self.mlruns_dir / file}"
+        if not self.database_password_file or not url.startswith("postgresql"):
+            return url
+        from sqlalchemy.engine import make_url
+
+        address = make_url(url)
+        if address.password is not None:
+            return url
+        try:
+            password = (self.home / self.database_password_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise PlatformError(f"The database_password_file cannot be read: {error}.") from None
+        return address.set(password=password).render_as_string(hide_password=False)
+
+    def _refuse_shared_databases(self) -> None:
+        """Each of the three keeps the number of its version in a table of the same name."""
+        urls = [url for url in (self.database_url, self.study_url, self.tracking_database_url) if url]
+        if len(set(urls)) < len(urls):
+            raise PlatformError(
+                "database_url, study_url and tracking_database_url must name three databases, not one twice.",
+                "On one PostgreSQL server make three: CREATE DATABASE minimind; CREATE DATABASE studies; …",
+            )
 
     def task_dir(self, task_id: str) -> Path:
         """Folder of one task's config, log, metrics and checkpoints."""
@@ -112,6 +155,7 @@ RANGES = {
     "max_restarts": (0, None),
     "log_limit_mb": (1, None),
 }
+_BOOLS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _KINDS = {f.name: f.type for f in fields(Settings)}
 
 
@@ -137,9 +181,13 @@ def _convert(name: str, value: Any, source: str) -> Any:
     try:
         if kind == "int" or kind is int:
             return _in_range(name, int(value), source)
+        if kind == "bool" or kind is bool:
+            return _BOOLS[str(value).lower()]
         if kind == "tuple[str, ...]" or kind == tuple[str, ...]:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(str(part).strip() for part in parts if str(part).strip())
+    except KeyError:
+        raise PlatformError(f"{name} in {source} must be true or false, got {value!r}.") from None
     except (TypeError, ValueError):
         raise PlatformError(f"{name} in {source} must be a whole number, got {value!r}.") from None
     return Path(value) if name == "home" else str(value)

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from minimind_platform.database import open_engine, transaction
+from minimind_platform.database import CLAIM_LOCK, open_engine, transaction
 from minimind_platform.devices import join_slots
 from minimind_platform.errors import ConflictError, NotFoundError
 from minimind_platform.listing import TURN, ListQuery, chunks, read_page
@@ -43,6 +43,7 @@ class Store:
             PlatformError: it cannot be opened or is newer than this program.
         """
         self.engine = open_engine(url)
+        self._is_postgresql = self.engine.dialect.name == "postgresql"
         self._watch = Watch(self.engine)
         self._seen = 0
 
@@ -186,7 +187,9 @@ class Store:
             if not _next(connection, due, slots_by_kind):
                 return None
         with self._write() as connection:
-            found = _next(connection, due, slots_by_kind)
+            if self._is_postgresql:  # one claim at a time, as on SQLite: each sees what the one before it has taken
+                connection.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK)))
+            found = _next(connection, due, slots_by_kind, lock=True)
             return _start(connection, *found, now) if found else None
 
     def changed(self) -> bool:
@@ -302,9 +305,12 @@ def slots_needed(processes: int, usable: Sequence[str]) -> int:
 
 
 def _next(
-    connection: Connection, due: ColumnElement[bool], slots: Mapping[str, Sequence[str]]
+    connection: Connection, due: ColumnElement[bool], slots: Mapping[str, Sequence[str]], *, lock: bool = False
 ) -> tuple[Row[Any], list[str]] | None:
-    """The due task that can start now, and its slots. Of those with the same needs only the first can be it."""
+    """The due task that can start now, and its slots. Of those with the same needs only the first can be it.
+
+    With `lock` it is ours until the transaction ends, and one that somebody moves at this moment is passed over.
+    """
     taken = set(connection.scalars(select(lease.c.slot)))
     needs = connection.execute(select(table.c.wants, table.c.processes).where(due).distinct())
     for wants, processes in _by_turn(connection, due, [(row.wants, row.processes) for row in needs]):
@@ -315,7 +321,9 @@ def _next(
         free = [slot for slot in usable if slot not in taken][:count]
         if len(free) == count:
             same = due & (table.c.wants == wants) & (table.c.processes == processes)
-            query = select(table).where(same).order_by(*TURN).limit(1).with_for_update(skip_locked=True)
+            query = select(table).where(same).order_by(*TURN).limit(1)
+            if lock:
+                query = query.with_for_update(skip_locked=True)
             if row := connection.execute(query).first():
                 return row, free
         taken |= set(free)

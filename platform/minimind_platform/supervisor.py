@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from minimind_platform import tracking_server
 from minimind_platform.errors import PlatformError
 from minimind_platform.home import address, check_host, check_port, only_platform, prepare
 from minimind_platform.logs import last_lines
@@ -57,6 +58,8 @@ class Supervisor:
             if not settings.tracking_uri:
                 check_port("127.0.0.1", settings.tracking_port, "--tracking-port")
             self._demo = prepare(settings) or self._demo
+            if not settings.tracking_uri:
+                tracking_server.upgrade_database(settings)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._on_signal)
             self._say(f"MiniMind Platform in {settings.home}")
@@ -73,20 +76,9 @@ class Supervisor:
     # the servers
 
     def _tracking(self) -> Server:
-        mlruns = self._settings.mlruns_dir.absolute()
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        command += ["--port", str(self._settings.tracking_port)]
-        command += ["--backend-store-uri", f"sqlite:///{mlruns / 'tracking.db'}"]
-        command += ["--artifacts-destination", str(mlruns / "artifacts"), "--serve-artifacts"]
-        command += ["--static-prefix", "/mlflow", "--uvicorn-opts", "--no-access-log"]
-        quiet = {
-            # Jobs are for language model evaluation and take 13 processes; we run none.
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "true",
-        }
         url = f"http://127.0.0.1:{self._settings.tracking_port}/mlflow/health"
-        return Server("tracking server", command, self._log("tracking"), lambda: answers(url), quiet)
+        command, environment = tracking_server.command(self._settings), tracking_server.environment(self._settings)
+        return Server("tracking server", command, self._log("tracking"), lambda: answers(url), environment)
 
     def _scheduler(self) -> Server:
         command = [sys.executable, "-m", "minimind_platform.scheduler"]

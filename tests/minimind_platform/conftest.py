@@ -34,6 +34,14 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path / 'mlruns' / 'app.db'}"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_url(request):
+    """A database of the queue of either kind; the tests of a file take it by a fixture `url` of their own."""
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path') / 'mlruns' / 'app.db'}"
+    return request.getfixturevalue("postgres").database(like=request.getfixturevalue("migrated"))
+
+
 @pytest.fixture
 def store(url):
     store = Store(url)

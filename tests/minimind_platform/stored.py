@@ -3,7 +3,10 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing, contextmanager
 from itertools import count
+
+import psycopg
 
 from minimind_platform.store import NewTask
 
@@ -21,8 +24,19 @@ def add(store, task_id="", **values):
     return store.add(new(task_id, **values))[0]
 
 
+@contextmanager
 def raw(url):
-    return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    """The database itself, past all of our code; each statement is a transaction."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+            yield connection
+    else:
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield connection
+
+
+REFUSED = (sqlite3.IntegrityError, psycopg.errors.RaiseException)
+"""What a trigger answers with."""
 
 
 def run_many(script, *arguments, processes):

@@ -4,7 +4,6 @@ import pytest
 
 from minimind_platform.errors import ConflictError, SettingsError
 from minimind_platform.rows import NewTask
-from minimind_platform.store import Store
 from minimind_platform.sweeps.spec import extended, read_spec
 from minimind_platform.sweeps.store import NewSweep, Summary, SweepStore
 from minimind_platform.sweeps.views import SweepState
@@ -15,10 +14,8 @@ SPEC = read_spec("sft", {"data_path": "x"}, {"learning_rate": [1e-3, 1e-4], "bat
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path / 'app.db'}")
-    yield store
-    store.close()
+def url(any_url):
+    return any_url
 
 
 @pytest.fixture

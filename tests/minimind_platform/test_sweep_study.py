@@ -15,6 +15,13 @@ from minimind_platform.sweeps.study import Studies
 from minimind_platform.sweeps.views import TrialState
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def studies_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path_factory').mktemp('sweeps')}/optuna.db"
+    return request.getfixturevalue("postgres").database()
+
+
 @pytest.fixture
 def url(studies_url: str) -> str:
     """The database of the studies, not that of the queue."""
@@ -249,8 +256,10 @@ print(len(study.trials()))
 """
 
 
-def test_two_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/optuna.db"
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_processes_open_a_new_database_at_once(tmp_path: Path, request: pytest.FixtureRequest, kind: str) -> None:
+    postgres = kind == "postgresql" and request.getfixturevalue("postgres")
+    url = postgres.database() if postgres else f"sqlite:///{tmp_path}/optuna.db"
     command = [sys.executable, "-W", "error::UserWarning", "-c", OPENS, url]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

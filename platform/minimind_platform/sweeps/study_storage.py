@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Container
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import optuna
@@ -11,11 +10,10 @@ from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import create_engine, inspect
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy import inspect
+from sqlalchemy.exc import DatabaseError
 
-from minimind_platform.database import LOCK_WAIT_SECONDS, alone
+from minimind_platform.database import CONNECT_SECONDS, LOCK_WAIT_SECONDS, alone, make_engine
 from minimind_platform.errors import DatabaseUnavailableError, NotFoundError, PlatformError
 
 Given = ParamSpec("Given")
@@ -54,25 +52,39 @@ def open_storage(url: str) -> RDBStorage:
         PlatformError: it cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it tells every study and trial on stderr otherwise
+    engine = make_engine(url)
+    options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": CONNECT_SECONDS}}
+    if engine.dialect.name == "sqlite":
+        options = {"connect_args": {"timeout": LOCK_WAIT_SECONDS}}
     try:
-        address = make_url(url)
-        options: dict[str, Any] = {"pool_pre_ping": True}
-        if address.get_backend_name() == "sqlite":
-            Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
-            options = {"connect_args": {"timeout": LOCK_WAIT_SECONDS}}
-        engine = create_engine(address, **options)
         with engine.connect() as connection:
             inspect(connection).has_table("studies")  # whether it is a database at all
         with alone(engine):
-            storage = RDBStorage(url, engine_kwargs=options)
-        engine.dispose()
-    except ArgumentError:
-        raise PlatformError(f"{url!r} is not the URL of a database; try sqlite:////full/path/optuna.db.") from None
+            address = engine.url.render_as_string(hide_password=False)
+            storage = RDBStorage(address, engine_kwargs=options, skip_compatibility_check=True)
+            _upgrade(storage)
     except DatabaseError as error:
-        raise PlatformError(f"The database of the sweeps, {url}, cannot be opened: {error.orig}.") from error
-    except RuntimeError as error:  # tables of another version of Optuna
-        raise PlatformError(f"The database of the sweeps, {url}, cannot be used: {error}") from error
+        raise PlatformError(f"The database of the sweeps, {engine.url}, cannot be opened: {error.orig}.") from error
+    finally:
+        engine.dispose()
     return storage
+
+
+def _upgrade(storage: RDBStorage) -> None:
+    """Migrate a database of an older Optuna.
+
+    Raises:
+        PlatformError: a newer one has written it.
+    """
+    found, newest = storage.get_current_version(), storage.get_head_version()
+    if found == newest:
+        return
+    if found not in storage.get_all_versions():
+        raise PlatformError(
+            f"The database of the sweeps has version {found}, which the Optuna of this installation does not know; its "
+            f"newest is {newest}. Update MiniMind Platform, or restore a backup."
+        )
+    storage.upgrade()
 
 
 def told(method: Callable[Given, Answer]) -> Callable[Given, Answer]:
