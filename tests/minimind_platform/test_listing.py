@@ -31,6 +31,11 @@ def ended(store, task):
 
 
 @pytest.fixture
+def url(any_url):
+    return any_url
+
+
+@pytest.fixture
 def mixed(store):
     """Some of each: running, queued, ended, with and without a loss."""
     for number in range(30):
@@ -169,13 +174,13 @@ def test_a_database_of_the_version_before_gets_the_new_columns_filled(url):
         for column in ("archived_at", "fraction", "loss", "reward", "differs"):
             connection.execute(f"ALTER TABLE task DROP COLUMN {column}")
         before = json.dumps({"step": 30, "total_steps": 40, "loss": 2.5})
-        connection.execute("UPDATE task SET progress = ? WHERE id = 'aa'", (before,))
+        connection.execute(f"UPDATE task SET progress = '{before}' WHERE id = 'aa'")
         rewarded = json.dumps({"step": 4, "total_steps": 0, "loss": 0.1, "reward": 0.75})
-        connection.execute("UPDATE task SET progress = ? WHERE id = 'cc'", (rewarded,))
+        connection.execute(f"UPDATE task SET progress = '{rewarded}' WHERE id = 'cc'")
         version = Config()
         version.set_main_option("script_location", str(database.__file__).replace("database.py", "migrations"))
         previous = command.ScriptDirectory.from_config(version).get_revision("0005").down_revision
-        connection.execute("UPDATE alembic_version SET version_num = ?", (previous,))
+        connection.execute(f"UPDATE alembic_version SET version_num = '{previous}'")
     open_engine(url).dispose()
     with raw(url) as connection:
         rows = connection.execute("SELECT id, fraction, loss, reward, differs, archived_at FROM task ORDER BY id")

@@ -1,6 +1,6 @@
 """Where settings come from, and which source wins."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -71,3 +71,34 @@ def test_a_number_out_of_range_is_named_with_its_source(tmp_path, monkeypatch, n
 
 def test_every_number_has_a_range():
     assert {field.name for field in fields(Settings) if field.type in (int, "int")} == set(RANGES)
+
+
+def test_the_password_of_a_database_is_read_from_a_file(tmp_path):
+    (tmp_path / "password").write_text("p@ss\n")
+    url = "postgresql://mini@db/queue"
+    settings = Settings(home=tmp_path, database_url=url, study_url="sqlite:////x.db", database_password_file="password")
+    assert settings.database == "postgresql://mini:p%40ss@db/queue"
+    assert (settings.studies, settings.tracking_database) == (
+        "sqlite:////x.db",
+        f"sqlite:///{tmp_path}/mlruns/tracking.db",
+    )
+    assert replace(settings, database_url="postgresql://mini:own@db/queue").database.count("own") == 1
+    with pytest.raises(PlatformError, match="database_password_file cannot be read"):
+        _ = replace(settings, database_password_file="none").database
+
+
+def test_no_two_of_our_databases_may_be_one(tmp_path):
+    with pytest.raises(PlatformError, match="three databases, not one twice"):
+        Settings.load(home=tmp_path, database_url="postgresql://db/a", study_url="postgresql://db/a")
+
+
+@pytest.mark.parametrize(("told", "meant"), [("true", True), ("1", True), ("no", False), ("", False)])
+def test_a_yes_or_no_is_read(tmp_path, monkeypatch, told, meant):
+    monkeypatch.setenv("MINIMIND_IN_CONTAINER", told)
+    assert Settings.load(home=tmp_path).in_container is meant
+
+
+def test_anything_else_than_yes_or_no_is_refused(tmp_path):
+    (tmp_path / "minimind.toml").write_text('in_container = "maybe"\n')
+    with pytest.raises(PlatformError, match="must be true or false, got 'maybe'"):
+        Settings.load(home=tmp_path)

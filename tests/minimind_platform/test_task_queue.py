@@ -9,6 +9,11 @@ from minimind_platform.tasks import State
 
 
 @pytest.fixture
+def url(any_url):
+    return any_url
+
+
+@pytest.fixture
 def queue(store):
     return TaskQueue(store, store.get)
 
