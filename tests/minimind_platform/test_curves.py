@@ -160,7 +160,9 @@ def test_what_the_machine_measures_twice_in_a_step_counts_twice(home, database):
     assert count_points(home) == 4
 
 
-@pytest.mark.parametrize("settings", [{}, {"tracking_uri": "http://elsewhere"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"tracking_uri": "http://elsewhere"}, {"tracking_database_url": "postgresql://x/y"}]
+)
 def test_without_tracking_server_or_database_the_record_is_enough(tmp_path, settings):
     home = Home(tmp_path, **settings)
     home.points(*range(1, 2_001), sent=True)

@@ -85,7 +85,7 @@ class Buckets:
                 self._double()
             return
         if last >= self._last[index]:
-            self._time[index] = max(at, self._time[index])
+            self._time[index] = at if last > self._last[index] else max(at, self._time[index])
         self._first[index], self._last[index] = min(first, self._first[index]), max(last, self._last[index])
         self._low[index], self._high[index] = min(low, self._low[index]), max(high, self._high[index])
         self._total[index] += total

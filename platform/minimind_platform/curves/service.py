@@ -64,9 +64,9 @@ class Curves:
         events: Callable[[str], list[TaskEvent]],
     ) -> None:
         served = ServedHistory(tracking)
-        # The database itself where the tracking server is our own: it takes seconds for 1,000,000 points, and its
-        # samples lose spikes.
-        own = not settings.tracking_uri
+        # The file itself where the tracking server is our own and keeps one: the server takes seconds for 1,000,000
+        # points, and its samples lose spikes.
+        own = not settings.tracking_uri and not settings.tracking_database_url
         self._history: History = TrackingFile(settings.mlruns_dir / "tracking.db", served) if own else served
         self._settings, self._find, self._events = settings, find, events
         self._lock = threading.Lock()

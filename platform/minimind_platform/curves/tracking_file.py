@@ -24,20 +24,29 @@ INDEX = "index_metrics_run_uuid_key_step"
 COLUMNS = {"key", "value", "timestamp", "run_uuid", "step", "is_nan"}
 # Named, because the planner without fresh statistics would scan this metric of all runs.
 POINTS = f"metrics INDEXED BY {INDEX} WHERE run_uuid = :run AND key = :key AND step BETWEEN"
-NUMBER = f"CASE WHEN is_nan OR abs(value) >= {LARGEST} THEN NULL ELSE value END"
-# A select for each bucket walks the index once; GROUP BY would sort all rows first and take twice as long.
+# A select for each bucket walks the index once; GROUP BY would sort all rows first and take twice as long. The ends of
+# a bucket are looked up rather than aggregated, for the same reason.
+OF_BUCKET = f"FROM {POINTS} bucket.begin AND bucket.begin + :width - 1"
 BUCKETS = f"""
 WITH RECURSIVE bucket(begin) AS (
     SELECT :begin UNION ALL SELECT begin + :width FROM bucket WHERE begin + :width <= :end)
-SELECT (SELECT json_array(min(step), max(step), min(number), max(number), sum(number), count(number), max(timestamp),
-                          count(*))
-        FROM (SELECT step, timestamp, {NUMBER} AS number
-              FROM {POINTS} bucket.begin AND bucket.begin + :width - 1))
+SELECT begin,
+       (SELECT min(step) {OF_BUCKET}), (SELECT max(step) {OF_BUCKET}),
+       (SELECT json_array(min(value), max(value), total(value), count(*), max(is_nan)) {OF_BUCKET}),
+       (SELECT timestamp / 1000.0 {OF_BUCKET} ORDER BY step DESC, timestamp DESC LIMIT 1)
 FROM bucket
 """
+IS_NUMBER = f"NOT is_nan AND abs(value) < {LARGEST}"
+NUMBERS = f"""
+SELECT min(step), max(step), min(value), max(value), total(value), count(*), max(timestamp) / 1000.0
+FROM {POINTS} :begin AND :end AND {IS_NUMBER}
+"""
 EXTENT = f"SELECT count(*), min(step), max(step) FROM {POINTS} :begin AND :end"
-ROWS = f"SELECT step, {NUMBER}, timestamp / 1000.0 FROM {POINTS} :begin AND :end ORDER BY step, timestamp"
-NANS = f"SELECT step FROM {POINTS} :begin AND :end AND {NUMBER} IS NULL ORDER BY step LIMIT {MOST_NANS}"
+ROWS = f"""
+SELECT step, CASE WHEN is_nan THEN NULL ELSE value END, timestamp / 1000.0
+FROM {POINTS} :begin AND :end ORDER BY step, timestamp
+"""
+NANS = f"SELECT step FROM {POINTS} :begin AND :end AND NOT ({IS_NUMBER}) ORDER BY step LIMIT :most"
 
 
 class TrackingFile:
@@ -113,21 +122,26 @@ class TrackingFile:
         while last // width - first // width >= MOST_BUCKETS:
             width *= 2
         buckets = Buckets(width)
-        missing: list[int] = []
-        for (row,) in self._all(BUCKETS, place | {"begin": first // width * width, "end": last, "width": width}):
-            begin, end, low, high, total, numbers, at, points = json.loads(row)
-            if numbers:
-                buckets.join(begin, end, low, high, total, numbers, at / 1000)
-            if points > numbers:
-                missing.append(begin // width * width)
         nans = MOST_NANS
-        for begin in missing:
-            if nans <= 0:
-                break
-            for (step,) in self._all(NANS, place | {"begin": begin, "end": begin + width - 1}):
-                buckets.add(step, None, 0.0)
-                nans -= 1
+        for begin, step, newest, told, at in self._all(
+            BUCKETS, place | {"begin": first // width * width, "end": last, "width": width}
+        ):
+            low, high, total, count, is_nan = json.loads(told)
+            if count and not is_nan and low > -LARGEST and high < LARGEST:
+                buckets.join(step, newest, low, high, total, count, at)
+            elif count:
+                nans -= self._add_unclean(buckets, place | {"begin": begin, "end": begin + width - 1}, nans)
         return buckets
+
+    def _add_unclean(self, buckets: Buckets, place: dict[str, Any], most: int) -> int:
+        """Add a bucket with values that are no numbers, and tell how many of these were taken, at most that many."""
+        numbers = self._all(NUMBERS, place)[0]
+        if numbers[0] is not None:
+            buckets.join(*numbers)
+        steps = self._all(NANS, place | {"most": most})
+        for (step,) in steps:
+            buckets.add(step, None, 0.0)
+        return len(steps)
 
     def _all(self, query: str, values: dict[str, Any]) -> list[Any]:
         try:
