@@ -19,7 +19,7 @@ from dash_app.texts import Texts
 if TYPE_CHECKING:
     from minimind_platform import ConfigField, TrainingType
 
-GROUPS = ("data", "model", "rollout", "rewards", "training", "runtime", "output")
+GROUPS = ("data", "model", "rollout", "rewards", "training", "runtime", "care", "output")
 WIDE_KINDS = frozenset({"dataset", "weight", "rewards"})
 INPUT_MODES: dict[str, Any] = {"int": "numeric", "float": "decimal"}
 INTO_CONFIG_ONLY = frozenset({"save_dir"})

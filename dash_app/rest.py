@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from dash_app.live import LiveRequest, live_curves, live_delta
 from dash_app.texts import Texts, pick_texts
 from dash_app.views import answer, packed, plain, task_view
+from minimind_platform import attempts_of
 from minimind_platform.errors import (
     ConflictError,
     DatabaseUnavailableError,
@@ -194,6 +195,11 @@ def _add_reading_routes(router: APIRouter, platform: "Platform") -> None:
     def events(id: str) -> Response:  # noqa: A002
         """The history of a task: every move between states, with its reason."""
         return answer(platform.events(id))
+
+    @router.get("/tasks/{id}/attempts", tags=["reading"])
+    def attempts(id: str) -> Response:  # noqa: A002
+        """The attempts of a task: when, how each ended, its error class, and the settings that were changed for it."""
+        return answer(attempts_of(platform.events(id)))
 
     @router.get("/tasks/{id}/checkpoints", tags=["reading"])
     def checkpoints(id: str) -> Response:  # noqa: A002

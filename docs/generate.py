@@ -23,6 +23,7 @@ _GROUPS = {
     "rewards": "Rewards",
     "training": "Training",
     "runtime": "Runtime",
+    "care": "Retries",
     "output": "Output",
 }
 _INTRO = """\

@@ -32,6 +32,9 @@ class StepPlan:
     epochs: int
     seed: int
     max_steps: int = 0
+    at_once: int = 0
+    """Rows of a forward pass where memory does not suffice for batch_size; 0 for all of them. The rows of a step and
+    the clock of the learning rate are those of batch_size."""
 
     @property
     def batches_per_epoch(self) -> int:
@@ -60,6 +63,15 @@ class StepPlan:
 
     def step_rows(self, step: int) -> list[np.ndarray]:
         """Row numbers of each forward pass of step `step` (from 0)."""
+        size = self.at_once or self.batch_size
+        return [rows[i : i + size] for rows in self._batches(step) for i in range(0, len(rows), size)]
+
+    def parts(self, step: int) -> list[int]:
+        """In how many forward passes each batch of step `step` is done."""
+        size = self.at_once or self.batch_size
+        return [math.ceil(len(rows) / size) for rows in self._batches(step)]
+
+    def _batches(self, step: int) -> list[np.ndarray]:
         epoch, within = divmod(step, self.steps_per_epoch)
         order = self._order(epoch)
         first = within * self.accumulation

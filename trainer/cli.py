@@ -22,6 +22,7 @@ from trainer.failures import explain
 from trainer.fields import ConfigField, config_fields, told
 from trainer.launcher import Failure, Launcher, check_count, follow_launcher, give_up
 from trainer.names import BAD_INPUT, Env, ErrorClass, ExitCode, Outcome, RunStatus, TaskFile
+from trainer.overrides import Overrides
 from trainer.presets import PRESETS
 from trainer.ranks import Ranks
 from trainer.session import Session, lock_of, new_task_dir, write_json
@@ -107,7 +108,8 @@ def run(config: TrainConfig, task_dir: Path, run_id: str, home: Path, tracked: b
     """One attempt, from its directory to its result file."""
     opened_here = tracked and not os.environ.get(Env.TASK_DIR)
     try:
-        session = Session.open(config, task_dir, home, run_id, tracked)
+        overrides = Overrides.of_this_attempt(config)
+        session = Session.open(overrides.applied(config), task_dir, home, run_id, tracked, overrides)
     except BusyError as error:
         log.error("%s %s", error.message, error.hint)
         return ExitCode.FAILED
@@ -115,7 +117,7 @@ def run(config: TrainConfig, task_dir: Path, run_id: str, home: Path, tracked: b
         together = config.num_processes > 1 and session.ranks.count == 1
         if not (task_dir / TaskFile.CONFIG).exists() or together:
             write_json(task_dir / TaskFile.CONFIG, {"type": config.type, "config": config.model_dump()})
-        code, status = Launcher(config, session).run() if together else _attempt(config, session)
+        code, status = Launcher(config, session).run() if together else _attempt(session.config, session)
     if opened_here:
         from trainer.tracking import close_run
 

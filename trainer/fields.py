@@ -46,7 +46,7 @@ class ConfigField:
 
 def config_fields(cls: type[TrainConfig]) -> list[ConfigField]:
     """The fields of a config class, in the order of a form: those of a group together, as declared."""
-    order = ("data", "model", "rollout", "rewards", "training", "runtime", "output")
+    order = ("data", "model", "rollout", "rewards", "training", "runtime", "care", "output")
     fields = [_field(cls, name, info) for name, info in cls.model_fields.items()]
     return sorted(fields, key=lambda f: order.index(f.group))
 

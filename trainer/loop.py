@@ -81,8 +81,15 @@ class Loop:
             self.seed(0)
         self.optimizer = make_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(enabled=self.device.type == "cuda" and config.dtype == "float16")
+        chosen = config.model_copy(update=session.overrides.chosen)
         self.plan = StepPlan(
-            len(rows), config.batch_size, config.accumulation_steps, config.epochs, config.seed, config.max_steps
+            len(rows),
+            chosen.batch_size,
+            chosen.accumulation_steps,
+            config.epochs,
+            config.seed,
+            config.max_steps,
+            at_once=config.batch_size,
         )
         total = self.plan.total_steps
         self.log_interval = config.log_interval or max(1, total // MAX_POINTS)

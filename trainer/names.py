@@ -118,6 +118,8 @@ class Tag(StrEnum):
     LORA_RANK = "minimind.lora_rank"
     BASE_SHA256 = "minimind.base_sha256"
     TASK_NAME = "minimind.task_name"
+    OVERRIDES = "minimind.overrides"
+    """Settings that the newest attempt has instead of the run's parameters, as JSON."""
 
 
 class Alias(StrEnum):
@@ -159,11 +161,11 @@ class ErrorClass(StrEnum):
     REWARD = "reward"
     """A reward that cannot be computed. Never retried."""
     DIVERGED = "diverged"
-    """The loss became NaN or infinite. Never retried."""
+    """The loss became NaN or infinite. Retried once, from the last good checkpoint at half the rate."""
     OUT_OF_MEMORY = "out_of_memory"
-    """The device had too little memory. Never retried."""
+    """The device had too little memory. Retried with fewer rows at once and as many a step."""
     DISK = "disk"
-    """No space left, or the disk refused to write."""
+    """No space left, or the disk refused to write. Retried as a loss is."""
     LOST = "lost"
     """Its process vanished again and again, for reasons outside of it."""
     KILLED = "killed"
@@ -200,6 +202,8 @@ class TaskFile(StrEnum):
     CHECKPOINTS = "checkpoints"
     FORCE = "force"
     """In the folder of an attempt: it goes on even if the data has changed."""
+    OVERRIDES = "overrides.json"
+    """In the folder of an attempt: settings that it has instead of those of the task."""
 
 
 class Env(StrEnum):

@@ -20,7 +20,8 @@ from typing import Any
 
 from trainer.configs import TrainConfig
 from trainer.errors import BusyError
-from trainer.names import HIGHER_IS_BETTER, Env, ErrorClass, Outcome, TaskFile
+from trainer.names import HIGHER_IS_BETTER, Env, ErrorClass, Outcome, Tag, TaskFile
+from trainer.overrides import Overrides
 from trainer.ranks import Ranks
 from trainer.spool import NoSpool, Spool
 
@@ -61,11 +62,21 @@ class Session:
     step: int = 0
     total_steps: int = 0
     best: Best = field(default_factory=Best)
+    overrides: Overrides = field(default_factory=Overrides)
+    """What this attempt has instead of the settings that the person chose; `config` has it already."""
     _tracking: Any = None
     _lock: int | None = None
 
     @classmethod
-    def open(cls, config: TrainConfig, task_dir: Path, home: Path, run_id: str, tracked: bool) -> "Session":
+    def open(
+        cls,
+        config: TrainConfig,
+        task_dir: Path,
+        home: Path,
+        run_id: str,
+        tracked: bool,
+        overrides: Overrides | None = None,
+    ) -> "Session":
         """Begin an attempt in a task directory, which is made if need be. Of several processes, the launcher holds the
         directory and the first one writes the spool.
 
@@ -73,7 +84,7 @@ class Session:
             BusyError: another trainer is at work in it.
         """
         attempt = int(os.environ.get(Env.ATTEMPT, "attempt-1").rpartition("-")[2])
-        session = cls(task_dir, home, run_id, config, attempt, tracked)
+        session = cls(task_dir, home, run_id, config, attempt, tracked, overrides=overrides or Overrides())
         if session.ranks.count == 1:
             session._take()
         session.spool = Spool(task_dir) if session.ranks.first else NoSpool()
@@ -117,6 +128,9 @@ class Session:
             parameters=parameters,
             device=device,
         )
+        if self.overrides.values:
+            self.spool.write("tags", values={Tag.OVERRIDES: json.dumps(self.overrides.values)})
+            self.event("settings_changed", self.overrides.sentence())
         self.feed()
 
     def feed(self) -> None:

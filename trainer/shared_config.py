@@ -15,7 +15,7 @@ from trainer.errors import FieldError
 class Setting:
     """Where a field belongs in a form."""
 
-    group: Literal["data", "model", "rollout", "rewards", "training", "runtime", "output"]
+    group: Literal["data", "model", "rollout", "rewards", "training", "runtime", "care", "output"]
     advanced: bool = False
     kind: Literal["", "dataset", "weight", "device", "rewards"] = ""
     """What is picked from: a data file, base weights, a device, rewards; "" for a plain value."""
@@ -131,6 +131,16 @@ class TrainConfig(BaseModel):
     parallel: Annotated[Literal["ddp", "fsdp"], Setting("runtime", advanced=True)] = "ddp"
     """With several processes: ddp has the whole model in each, fsdp a shard of its weights and of its optimizer, for a
     model that does not fit one GPU."""
+
+    retry_lost: Annotated[bool, Setting("care", advanced=True)] = True
+    """When its process is lost or killed, or the disk is full, go on from the last good checkpoint after a pause; at
+    most as often as MINIMIND_MAX_RESTARTS says."""
+    retry_out_of_memory: Annotated[bool, Setting("care", advanced=True)] = True
+    """When memory does not suffice, go on from the last good checkpoint with half the batch_size and twice the
+    accumulation_steps: each step has the same rows, so it trains the same. Again if need be, down to one row."""
+    retry_diverged: Annotated[bool, Setting("care", advanced=True)] = True
+    """When the loss becomes NaN or infinite, go on from the last good checkpoint at half the learning rate, once. Not
+    in a trial of a sweep, whose learning rate is its own."""
 
     log_interval: Annotated[int, Field(ge=0), Setting("output", advanced=True)] = 0
     """Steps between two points of the curves. 0: so that a run has at most 10,000 points."""

@@ -28,7 +28,9 @@ class SPOLoop(RolloutLoop):
 
     def prepare(self, groups: list[list[Answer]]) -> list[Batch]:
         """A batch of answers each, with their advantages."""
-        for answers in groups:
+        parts = iter(groups)
+        for count in self.plan.parts(self.step):  # the tracker learns from whole batches, however they are cut up
+            answers = [answer for _ in range(count) for answer in next(parts)]
             rewards = np.array([answer.reward for answer in answers])
             for answer, advantage in zip(answers, self.tracker.advantages(rewards), strict=True):
                 answer.advantage = float(advantage)

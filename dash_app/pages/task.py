@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import Dash, Input, Output, State, dcc, html
 
 from dash_app import formats
+from dash_app.attempts import attempts_panel
 from dash_app.charts import BY_REWARDS, charts
 from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill, tab_panel, tabs
 from dash_app.forms import INTO_CONFIG_ONLY
@@ -15,7 +16,7 @@ from dash_app.log_panel import log_panel
 from dash_app.pages import samples
 from dash_app.pages.models import table, version_columns, version_row
 from dash_app.texts import Texts
-from minimind_platform import rewards_in_words
+from minimind_platform import attempts_of, rewards_in_words
 from minimind_platform.errors import PlatformError, TrackingUnavailableError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def history(platform: "Platform", task_id: str, t: Texts) -> Any:
         )
         rows.append(html.Tr([html.Td(content, **attributes(data_label=t(f"task.{key}"))) for key, content in cells]))
     columns = [t(f"task.{key}") for key in ("when", "event", "attempt", "reason")]
-    return html.Section(table(columns, rows), className="panel")
+    tried = attempts_panel(attempts_of(platform.events(task_id)), t)
+    return html.Div([tried, html.Section(table(columns, rows), className="panel")])
 
 
 def _head(platform: "Platform", task: "Task", t: Texts) -> html.Div:

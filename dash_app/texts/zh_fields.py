@@ -79,6 +79,9 @@ LABELS: dict[str, str] = {
     "gradient_checkpointing": "梯度检查点",
     "num_processes": "进程数",
     "parallel": "模型在各进程上的分布",
+    "retry_lost": "进程丢失后自动继续",
+    "retry_out_of_memory": "内存不足时减小批次继续",
+    "retry_diverged": "损失异常后以一半学习率继续",
     "log_interval": "曲线点间隔（步）",
     "eval_interval": "评估间隔（步）",
     "save_interval": "检查点间隔（步）",
@@ -193,6 +196,12 @@ HELP: dict[str, str] = {
     "num_processes": "共同分担每批数据的进程数：GPU 上每块一个，CPU 上最多与核数相同。无论多少，训练结果不变；"
     "MiniMind 的 batch_size 按每个进程计，这里按所有进程合计。混合专家的负载均衡损失按各进程自己的行计算。",
     "parallel": "多进程时：ddp 在每个进程中放完整模型；fsdp 把权重和优化器分片，用于单块 GPU 放不下的模型。",
+    "retry_lost": "训练进程丢失、被杀，或磁盘已满时，停顿一会儿后从最近的完好检查点继续；"
+    "最多次数由 MINIMIND_MAX_RESTARTS 设定。",
+    "retry_out_of_memory": "内存或显存不足时，从最近的完好检查点继续：batch_size 减半、accumulation_steps 加倍，"
+    "每步的行相同，训练结果不变。必要时重复，直到一次一行。",
+    "retry_diverged": "损失变为 NaN 或无穷大时，从最近的完好检查点以一半的学习率继续，只试一次。"
+    "扫参的试验不会如此，因为学习率属于试验。",
     "log_interval": "曲线上两点之间的步数。0：自动选择，使每次训练最多 10,000 个点。",
     "eval_interval": "两次评估之间的步数。0：每次训练评估十次。",
     "save_interval": "两个检查点之间的步数。0：每次训练保存五次。最后一步总会保存。",

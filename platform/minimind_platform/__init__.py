@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from trainer.starts import Start
 
 _HOMES = {
+    "minimind_platform.attempts": ("Attempt", "attempts_of"),
     "minimind_platform.exports": ("Model",),
     "minimind_platform.log_search": ("Wanted",),
     "minimind_platform.samples": ("SampleQuery",),
@@ -158,6 +159,7 @@ __all__ = [
     "TrialState",
     "Wanted",
     "WeightFile",
+    "attempts_of",
     "matching_preset",
     "reward_metric",
     "rewards_in_words",

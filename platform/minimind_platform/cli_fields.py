@@ -18,6 +18,7 @@ GROUPS = {
     "rewards": "rewards",
     "training": "training",
     "runtime": "device and speed",
+    "care": "retries",
     "output": "curves and checkpoints",
 }
 _PREFIX = "setting."

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from minimind_platform import cli_text, tables
+from minimind_platform.attempts import attempts_of
 from minimind_platform.errors import PlatformError, Problem, SettingsError, TrackingUnavailableError, TrainerError
 from minimind_platform.tasks import State, Task
 
@@ -141,11 +142,18 @@ def show(arguments: argparse.Namespace, platform: "Platform | None") -> int:
         versions, away = [], error.message
     if arguments.json:
         history = [asdict(event) for event in events]
-        return _print_json(cli_text.as_json(task) | {"events": history, "checkpoints": [asdict(v) for v in versions]})
+        tried = [asdict(attempt) for attempt in attempts_of(events)]
+        return _print_json(
+            cli_text.as_json(task)
+            | {"events": history, "attempts": tried, "checkpoints": [asdict(v) for v in versions]}
+        )
     for label, text in cli_text.facts(task):
         print(f"{label:<12} {text}")
     print("\nSettings")
     print(cli_text.indented([[name, cli_text.setting(name, value)] for name, value in task.config.items()]))
+    if len(attempts := attempts_of(events)) > 1:
+        print("\nAttempts")
+        print(cli_text.indented([cli_text.attempt_row(attempt) for attempt in attempts]))
     print("\nHistory")
     print(cli_text.indented([[tables.moment(e.at), e.after, e.reason] for e in events]))
     print("\nCheckpoints")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from minimind_platform import tables
+from minimind_platform.attempts import Attempt
 from minimind_platform.tasks import State, Task
 from minimind_platform.views import ModelVersion, Preflight
 from trainer.reward_specs import rewards_in_words
@@ -113,6 +114,14 @@ def model_row(version: ModelVersion) -> list[str]:
 def _reward(value: float | None) -> str:
     """In the place of a loss, which says little of a training by rewards."""
     return "" if value is None else f"reward {tables.number(value)}"
+
+
+def attempt_row(attempt: Attempt) -> list[str]:
+    """One try of a task: when, how it ended, and with what it differed from the settings."""
+    changed = ", ".join(f"{name} {value}" for name, value in attempt.overrides.items())
+    lasted = tables.duration(attempt.ended_at - attempt.began_at) if attempt.ended_at else ""
+    how = f"{attempt.error_class}: {attempt.ending}" if attempt.error_class else attempt.ending
+    return [str(attempt.number), tables.moment(attempt.began_at), lasted, changed, how or "runs"]
 
 
 def setting(name: str, value: Any) -> str:

@@ -12,12 +12,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from minimind_platform.errors import ConflictError, PlatformError
-from minimind_platform.executors import Executor, LaunchSpec, Seen, token_of
+from minimind_platform.executors import Ending, Executor, LaunchSpec, Seen, token_of
 from minimind_platform.progress import ProgressReader
+from minimind_platform.remedies import remedies_of
 from minimind_platform.settings import Settings
-from minimind_platform.settle import Rules, Verdict, after_loss, judge
+from minimind_platform.settle import Rules, Verdict, after_failure, after_loss, judge
 from minimind_platform.store import Store
 from minimind_platform.tasks import Progress, State, Task
 from minimind_platform.waits import explain
@@ -159,14 +161,19 @@ class Dispatcher:
     def _settle(self, task: Task) -> None:
         """The attempt is over and no process of it is left."""
         self._record_progress(task, ended=True)
-        verdict = judge(task.state, self._executor.ending(_token(task)))
+        verdict = judge(task.state, self._executor.ending(_token(task)), remedies_of(task))
         task = self._apply(task, verdict)
         if task.state is State.LOST:
             self._after_loss(task, verdict.reason)
 
     def _after_loss(self, task: Task, reason: str) -> None:
         progress = self._record_progress(task, ended=True)
-        self._apply(task, after_loss(self._store.retries(task.id), progress.step, reason, self._rules))
+        if verdict := after_failure(task, remedies_of(task)):
+            self._apply(task, verdict)
+            return
+        said = Ending(error=task.error, error_class=task.error_class, hint=task.hint)
+        rules = self._rules if task.config.get("retry_lost", True) else replace(self._rules, max_restarts=0)
+        self._apply(task, after_loss(self._store.retries(task.id), progress.step, reason, rules, said))
 
     def _apply(self, task: Task, verdict: Verdict) -> Task:
         changes = dict(verdict.changes)

@@ -7,7 +7,7 @@ The scheduler keeps the queue and the slots; an executor only runs what it is gi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,10 +44,12 @@ class LaunchSpec:
     task_dir: Path
     device: str
     """Slots that the task holds, such as `cuda:0,1`."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Settings that this attempt has instead of those in `config`."""
 
     @classmethod
     def of(cls, task: Task, task_dir: Path) -> "LaunchSpec":
-        return cls(task.id, task.attempt, task.type, task.config, task_dir, task.device)
+        return cls(task.id, task.attempt, task.type, task.config, task_dir, task.device, task.overrides)
 
     @property
     def token(self) -> str:

@@ -74,6 +74,8 @@ class LocalExecutor:
         config = spec.task_dir / TaskFile.CONFIG
         if not config.exists():
             runner.write(config, {"type": spec.type, "config": spec.config})
+        if spec.overrides:
+            runner.write(folder / TaskFile.OVERRIDES, spec.overrides)
         grace, limit = str(self._settings.stop_grace_seconds), str(self._settings.log_limit_mb)
         command = [sys.executable, "-S", "-E", runner.__file__, str(folder), grace, str(spec.task_dir / TaskFile.LOG)]
         with (folder / "runner.log").open("ab") as log:

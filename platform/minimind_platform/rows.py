@@ -136,6 +136,7 @@ def to_task(row: Row[Any]) -> Task:
         trial_state=row.trial_state,
         archived_at=row.archived_at,
         differs=tuple(Difference(*each) for each in json.loads(row.differs)),
+        overrides=json.loads(row.overrides),
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, T
 
 from minimind_platform.tasks import State
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All versions of the database that this program knows, oldest first."""
 
 metadata = MetaData()
@@ -61,6 +61,7 @@ task = Table(
     Column("loss", Float),  # NULL for trainings by rewards, and while there is none
     Column("reward", Float),
     Column("differs", Text, nullable=False, server_default="[]"),  # from its parent's settings
+    Column("overrides", Text, nullable=False, server_default="{}"),  # what attempts have instead of `config`
     UniqueConstraint("key", name="task_key"),
     Index("task_state", "state"),
     Index("task_created_at", "created_at"),
@@ -78,6 +79,8 @@ task_event = Table(
     Column("before", String(16), nullable=False),
     Column("after", String(16), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("error_class", String(40), nullable=False, server_default=""),
+    Column("overrides", Text, nullable=False, server_default=""),  # "" where a move changes none
     Index("task_event_task_id", "task_id"),
 )
 

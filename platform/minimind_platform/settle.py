@@ -1,26 +1,32 @@
 """What becomes of a task whose attempt is over.
 
-    verdict = judge(task.state, executor.ending(token))
-    verdict = after_loss(retries, step=120, reason=verdict.reason, rules=Rules(max_restarts=3))
+    remedies = remedies_of(task)
+    verdict = judge(task.state, executor.ending(token), remedies)
+    verdict = after_failure(task, remedies) or after_loss(retries, 120, verdict.reason, Rules(max_restarts=3))
 
-Pure decisions: nothing here reads files, clocks or the database. Only an attempt that was lost without its own fault is
-tried again, and only while that leads anywhere.
+Pure decisions: nothing here reads files, clocks or the database. An attempt that was lost without its own fault is
+tried again while that leads anywhere; one that failed by something that can be changed is tried again with the change.
 """
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from signal import Signals
+from types import MappingProxyType
 from typing import Any
 
 from minimind_platform.executors import Ending
+from minimind_platform.remedies import Remedy
 from minimind_platform.rows import Retries
-from minimind_platform.tasks import State
+from minimind_platform.tasks import State, Task
 from trainer.names import ErrorClass, ExitCode, Outcome
 
 SEE_LOG = "The log of the task shows what happened before."
 LONGEST_PAUSE = 600.0
 FRUITLESS_LIMIT = 2
 """Attempts in a row without a new step after which a task counts as failed."""
+NOT_BY_ITSELF = "Its settings do not let it start again by itself."
+NOTHING = Ending()
 FROM_OUTSIDE = (Signals.SIGKILL, Signals.SIGTERM, Signals.SIGHUP, Signals.SIGINT)
 
 
@@ -44,8 +50,8 @@ class Verdict:
     """Seconds to wait before the next attempt, for a move to QUEUED."""
 
 
-def judge(state: State, ending: Ending) -> Verdict:
-    """Decide by what the trainer said, then by how its process ended."""
+def judge(state: State, ending: Ending, remedies: Mapping[str, Remedy] = MappingProxyType({})) -> Verdict:
+    """Decide by what the trainer said, then by how its process ended. A failure that `remedies` has is no end yet."""
     if ending.outcome is Outcome.FINISHED:
         return Verdict(State.FINISHED, "trained to its end")
     if state is State.STOPPING:
@@ -53,13 +59,22 @@ def judge(state: State, ending: Ending) -> Verdict:
     if ending.error_class == ErrorClass.KILLED:
         return Verdict(State.LOST, f"lost with one of its processes ({ending.error.rstrip('.')})")
     if ending.outcome is Outcome.FAILED:
-        return _failed(ending.error, ending.error_class, ending.hint)
+        verdict = _failed(ending.error, ending.error_class, ending.hint)
+        return replace(verdict, to=State.LOST) if ending.error_class in remedies else verdict
     if ending.outcome is Outcome.STOPPED:
         return Verdict(State.LOST, "ended from outside, after saving a checkpoint")
     return _without_a_word(ending)
 
 
-def after_loss(retries: Retries, step: int, reason: str, rules: Rules) -> Verdict:
+def after_failure(task: Task, remedies: Mapping[str, Remedy]) -> Verdict | None:
+    """Queue a task again with what is changed for its next attempt; None if nothing is, so that it counts as lost."""
+    remedy = remedies.get(task.error_class)
+    return (
+        Verdict(State.QUEUED, remedy.reason, {"overrides": remedy.overrides}) if remedy and remedy.overrides else None
+    )
+
+
+def after_loss(retries: Retries, step: int, reason: str, rules: Rules, said: Ending = NOTHING) -> Verdict:
     """Try a lost task again, or give it up.
 
     Args:
@@ -67,15 +82,16 @@ def after_loss(retries: Retries, step: int, reason: str, rules: Rules) -> Verdic
         step: newest step on record.
         reason: why it was lost.
         rules: limits and pauses.
+        said: the error of its trainer, if it had the time to tell one.
     """
     fruitless = 0 if step > retries.attempt_step else retries.fruitless + 1
-    text = f"The training was {reason}."
+    text, error_class = said.error or f"The training was {reason}.", said.error_class or ErrorClass.LOST
     if retries.restarts >= rules.max_restarts:
-        hint = f"It was started again {retries.restarts} times already. Resume it when the cause is gone."
-        return _failed(text, ErrorClass.LOST, hint)
+        times = f"It was started again {retries.restarts} times already." if retries.restarts else NOT_BY_ITSELF
+        return _failed(text, error_class, said.hint or f"{times} Resume it when the cause is gone.")
     if fruitless >= FRUITLESS_LIMIT:
         hint = "Two attempts in a row ended before a new step was done, so a third would too. " + SEE_LOG
-        return _failed(text, ErrorClass.LOST, hint)
+        return _failed(text, error_class, said.hint or hint)
     pause = min(LONGEST_PAUSE, rules.pause_seconds * 2**retries.restarts) * random.uniform(0.8, 1.2)
     changes = {"restarts": retries.restarts + 1, "fruitless": fruitless}
     return Verdict(State.QUEUED, f"to be resumed after a pause of {pause:.0f} s", changes, pause)

@@ -29,8 +29,11 @@ from minimind_platform.watching import Watch
 __all__ = ["ListQuery", "NewTask", "Retries", "Store", "Waiting"]
 
 CHANGES = frozenset(
-    {"error", "error_class", "hint", "started_at", "ended_at", "not_before", "restarts", "fruitless", "priority"}
-)
+    {
+        "error", "error_class", "hint", "started_at", "ended_at", "not_before", "restarts", "fruitless", "priority",
+        "overrides",
+    }
+)  # fmt: skip
 
 
 class Store:
@@ -103,9 +106,10 @@ class Store:
     def events(self, task_id: str) -> list[TaskEvent]:
         """History of a task, oldest first."""
         c = task_event.c
-        query = select(c.at, c.attempt, c.before, c.after, c.reason).where(c.task_id == task_id).order_by(c.number)
+        columns = (c.at, c.attempt, c.before, c.after, c.reason, c.error_class, c.overrides)
+        query = select(*columns).where(c.task_id == task_id).order_by(c.number)
         with self._read() as connection:
-            return [TaskEvent(*row) for row in connection.execute(query)]
+            return [TaskEvent(*row[:-1], json.loads(row.overrides or "{}")) for row in connection.execute(query)]
 
     def move(self, task: Task, to: State, reason: str, **changes: Any) -> Task:
         """Move a task on, if it is still as the caller saw it. Ending or queueing it gives its slot back.
@@ -124,6 +128,8 @@ class Store:
         if unknown := changes.keys() - CHANGES:
             raise TypeError(f"A move cannot change {', '.join(sorted(unknown))}; only {', '.join(sorted(CHANGES))}.")
         seen = (table.c.id == task.id) & (table.c.state == task.state.value) & (table.c.version == task.version)
+        if "overrides" in changes:
+            changes["overrides"] = json.dumps(changes["overrides"])
         values = effects(task.state, to) | changes | {"state": to.value, "version": task.version + 1}
         with self._write() as connection:
             if connection.execute(update(table).where(seen).values(values)).rowcount == 0:
@@ -131,7 +137,8 @@ class Store:
                 raise ConflictError(f"Task {task.name!r} has moved on meanwhile: it is {now.state} now.")
             if to in ENDED or to is State.QUEUED:
                 connection.execute(delete(lease).where(lease.c.task_id == task.id))
-            _record(connection, task.id, task.attempt, task.state, to, reason)
+            told = {name: changes[name] for name in ("error_class", "overrides") if name in changes}
+            _record(connection, task.id, task.attempt, task.state, to, reason, **told)
             return _one(connection, task.id)
 
     def set_trial_state(self, task: Task, trial_state: str) -> None:
@@ -268,9 +275,11 @@ class Store:
         return transaction(self.engine, write=True)
 
 
-def _record(connection: Connection, task_id: str, attempt: int, before: str, after: State, reason: str) -> None:
+def _record(
+    connection: Connection, task_id: str, attempt: int, before: str, after: State, reason: str, **told: str
+) -> None:
     values = {"task_id": task_id, "at": time.time(), "attempt": attempt, "before": str(before), "after": after.value}
-    connection.execute(insert(task_event).values(values | {"reason": reason}))
+    connection.execute(insert(task_event).values(values | {"reason": reason} | told))
 
 
 def _one(connection: Connection, task_id: str) -> Task:

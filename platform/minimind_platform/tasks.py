@@ -19,7 +19,7 @@ class State(StrEnum):
     STOPPING = "STOPPING"
     """Was asked to stop; saves a checkpoint first."""
     LOST = "LOST"
-    """Its process is gone without a word. Passes to QUEUED (try again) or FAILED at once."""
+    """Its attempt is over before its end, and may be tried again. Passes to QUEUED or FAILED at once."""
     FINISHED = "FINISHED"
     """Trained to its end."""
     FAILED = "FAILED"
@@ -140,6 +140,8 @@ class Task:
     """When it was put away from the usual lists."""
     differs: tuple[Difference, ...] = ()
     """Settings that are not those of its parent."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Settings that its attempts have instead of those in `config`, since one failed by them."""
 
     @property
     def ended(self) -> bool:
@@ -157,6 +159,10 @@ class TaskEvent:
     """State before; "" for the first event."""
     after: str
     reason: str
+    error_class: str = ""
+    """Of an attempt that failed: why, an `ErrorClass`."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """What was changed for the next attempt, if that differs from the one before."""
 
 
 @dataclass(frozen=True)

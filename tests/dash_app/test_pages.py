@@ -16,11 +16,14 @@ from page_parts import by_id, text_of, walk
 
 import dash_app
 from dash_app import formats, forms, plans, start_form
+from dash_app.attempts import attempts_panel
 from dash_app.charts import BY_REWARDS, CHARTS, CURVES, charts
 from dash_app.pages import models, new_task, task
 from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
 from dash_app.texts import LANGUAGES, texts
 from dash_app.ui import page_for
+from minimind_platform.attempts import attempts_of
+from minimind_platform.tasks import TaskEvent
 from minimind_platform.views import Preflight
 from trainer.advice import advice
 from trainer.configs import TRAINING_TYPES, parse_config
@@ -366,3 +369,30 @@ def test_the_plotting_script_is_of_the_version_of_the_package() -> None:
 def test_pages_are_json(platform: FakePlatform) -> None:
     page = page_for(platform, "/tasks/c4", {}, texts("zh"))  # type: ignore[arg-type]
     json.dumps(page, default=lambda c: c.to_plotly_json())
+
+
+TRIED = [
+    TaskEvent(0, 0, "", "QUEUED", "submitted"),
+    TaskEvent(1, 1, "QUEUED", "STARTING", "its turn, on cuda:0"),
+    TaskEvent(2, 1, "STARTING", "RUNNING", "its trainer runs"),
+    TaskEvent(61, 1, "RUNNING", "LOST", "Out of memory: 78.0 of 79.0 GB.", "out_of_memory"),
+    TaskEvent(61, 1, "LOST", "QUEUED", "to be resumed", "", {"batch_size": 16, "accumulation_steps": 2}),
+    TaskEvent(62, 2, "QUEUED", "STARTING", "its turn, on cuda:0"),
+    TaskEvent(90, 2, "RUNNING", "LOST", "lost with its process"),
+    TaskEvent(90, 2, "LOST", "QUEUED", "to be resumed after a pause of 15 s"),
+    TaskEvent(95, 3, "QUEUED", "STARTING", "its turn, on cuda:0"),
+]
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Out of memory"), ("zh", "内存不足")])
+def test_each_attempt_is_shown_with_its_end_and_what_was_changed(language: str, words: str) -> None:
+    tried = attempts_of(TRIED)
+    assert [(a.number, a.error_class, a.overrides.get("batch_size")) for a in tried] == [
+        (1, "out_of_memory", None), (2, "", 16), (3, "", 16),
+    ]  # fmt: skip
+    assert tried[2].ended_at is None and tried[1].ending == "lost with its process"
+    panel = attempts_panel(tried, texts(language))
+    assert panel is not None
+    told = text_of(panel)
+    assert words in told and "batch_size 16, accumulation_steps 2" in told
+    assert attempts_panel(tried[:1], texts(language)) is None

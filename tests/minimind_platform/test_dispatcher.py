@@ -167,6 +167,45 @@ def test_files_that_vanish_are_a_loss_not_a_hang(home):
     home.stop(task_id, State.STOPPED)
 
 
+# failures that a change can cure
+
+
+def test_a_task_without_enough_memory_is_tried_with_less_at_once_and_its_attempts_are_kept(home):
+    task = home.run(home.submit(do="out_of_memory", batch_size=8, accumulation_steps=1, fits=2), State.FINISHED)
+    assert task.attempt == 3
+    assert task.overrides == {"batch_size": 2, "accumulation_steps": 4}
+    assert (task.config["batch_size"], task.config["accumulation_steps"]) == (8, 1)  # what the person chose
+    told = [(e.attempt, e.error_class, e.overrides) for e in home.store.events(task.id) if e.error_class or e.overrides]
+    assert told == [
+        (1, "out_of_memory", {}),
+        (1, "", {"batch_size": 4, "accumulation_steps": 2}),
+        (2, "out_of_memory", {}),
+        (2, "", {"batch_size": 2, "accumulation_steps": 4}),
+    ]
+    assert not task.error
+
+
+def test_a_task_that_can_run_with_no_less_fails_with_its_error(home):
+    task = home.run(home.submit(do="out_of_memory", batch_size=2, accumulation_steps=1, fits=0), State.FAILED)
+    assert (task.attempt, task.error, task.error_class) == (2, "Out of memory on the GPU.", "out_of_memory")
+    assert task.hint == "Lower it."
+
+
+def test_a_task_that_diverges_again_at_half_the_rate_fails(home):
+    task = home.run(home.submit(do="diverged", learning_rate=1e-3, always=True), State.FAILED)
+    assert task.attempt == 2 and task.overrides == {"learning_rate": 5e-4}
+    assert task.error_class == "diverged"
+    assert "learning_rate 0.0005, half of it" in " ".join(e.reason for e in home.store.events(task.id))
+
+
+def test_a_scheduler_that_dies_in_between_tries_a_failed_attempt_again_all_the_same(home):
+    task_id = home.submit(do="out_of_memory", batch_size=4, accumulation_steps=1, fits=2)
+    home.dispatcher._after_loss = lambda *_: None  # as if it died between the two moves
+    home.run(task_id, State.LOST)
+    home.start_scheduler()
+    assert home.run(task_id, State.FINISHED).overrides == {"batch_size": 2, "accumulation_steps": 2}
+
+
 # turns
 
 

@@ -5,10 +5,11 @@ import pytest
 
 from minimind_platform.executors import Ending
 from minimind_platform.progress import ProgressReader
+from minimind_platform.remedies import remedies_of
 from minimind_platform.rows import Retries
-from minimind_platform.settle import Rules, after_loss, judge
+from minimind_platform.settle import Rules, after_failure, after_loss, judge
 from minimind_platform.store import Waiting
-from minimind_platform.tasks import State
+from minimind_platform.tasks import State, Task
 from minimind_platform.waits import explain
 from trainer.names import ErrorClass, Outcome
 
@@ -123,3 +124,74 @@ def test_a_training_that_lost_one_of_its_processes_is_tried_again():
     assert verdict.to is State.LOST
     assert verdict.reason == f"lost with one of its processes ({error[:-1]})"
     assert judge(State.STOPPING, ending).to is State.STOPPED
+
+
+def task_of(**values):
+    config = {"batch_size": 12, "accumulation_steps": 1, "learning_rate": 1e-3, "num_processes": 1}
+    overrides = values.pop("overrides", {})
+    more = {name: values.pop(name) for name in ("sweep_id", "error_class") if name in values}
+    return Task("ab", "first", "sft", State.LOST, config | values, 0.0, overrides=overrides, **more)
+
+
+def failed(error_class, error="It went wrong."):
+    return Ending(Outcome.FAILED, error=error, error_class=error_class, hint="Do something.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides"),
+    [
+        ({}, {"batch_size": 6, "accumulation_steps": 2}),
+        ({"batch_size": 9}, {"batch_size": 3, "accumulation_steps": 3}),
+        ({"batch_size": 2, "accumulation_steps": 5}, {"batch_size": 1, "accumulation_steps": 10}),
+        ({"batch_size": 1}, {}),
+        ({"num_processes": 6}, {"batch_size": 6, "accumulation_steps": 2}),
+        ({"num_processes": 7}, {}),
+        ({"retry_out_of_memory": False}, {}),
+        ({"overrides": {"batch_size": 6, "accumulation_steps": 2}}, {"batch_size": 3, "accumulation_steps": 4}),
+    ],
+)
+def test_with_too_little_memory_fewer_rows_go_at_once_and_as_many_into_a_step(settings, overrides):
+    task = task_of(error_class="out_of_memory", **settings)
+    verdict = judge(State.RUNNING, failed("out_of_memory"), remedies_of(task))
+    assert verdict.to is (State.LOST if overrides else State.FAILED)
+    assert verdict.changes["error_class"] == "out_of_memory"
+    if overrides:
+        again = after_failure(task, remedies_of(task))
+        assert again.to is State.QUEUED and again.changes == {"overrides": overrides} and not again.pause
+        assert f"batch_size {overrides['batch_size']} and accumulation_steps" in again.reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides"),
+    [
+        ({}, {"learning_rate": 5e-4}),
+        ({"overrides": {"batch_size": 6}}, {"batch_size": 6, "learning_rate": 5e-4}),
+        ({"overrides": {"learning_rate": 5e-4}}, {}),
+        ({"retry_diverged": False}, {}),
+        ({"sweep_id": "s1"}, {}),
+    ],
+)
+def test_a_loss_that_broke_is_tried_at_half_the_rate_once(settings, overrides):
+    task = task_of(error_class="diverged", **settings)
+    verdict = judge(State.RUNNING, failed("diverged"), remedies_of(task))
+    assert verdict.to is (State.LOST if overrides else State.FAILED)
+    if overrides:
+        assert after_failure(task, remedies_of(task)).changes == {"overrides": overrides}
+
+
+@pytest.mark.parametrize("error_class", ["settings", "data", "data_changed", "base", "reward", "internal"])
+def test_what_is_wrong_stays_wrong_and_is_not_tried_again(error_class):
+    verdict = judge(State.RUNNING, failed(error_class, "rows.jsonl, line 3: no text."), remedies_of(task_of()))
+    assert (verdict.to, verdict.reason) == (State.FAILED, "rows.jsonl, line 3: no text.")
+
+
+def test_a_full_disk_is_tried_again_after_a_pause_and_told_in_the_end():
+    task = task_of(error_class="disk")
+    ending = failed("disk", "The disk is full.")
+    assert judge(State.RUNNING, ending, remedies_of(task)).to is State.LOST
+    assert after_failure(task, remedies_of(task)) is None
+    assert after_loss(Retries(0, 0, 5), 6, "", Rules(), ending).pause > 0
+    given_up = after_loss(Retries(3, 0, 5), 6, "", Rules(), ending)
+    assert (given_up.to, given_up.reason) == (State.FAILED, "The disk is full.")
+    assert (given_up.changes["error_class"], given_up.changes["hint"]) == ("disk", "Do something.")
+    assert judge(State.RUNNING, ending, remedies_of(task_of(retry_lost=False))).to is State.FAILED

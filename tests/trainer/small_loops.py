@@ -11,6 +11,7 @@ import numpy as np
 from small_rows import ListRows
 
 from trainer.configs import TrainConfig, parse_config
+from trainer.overrides import Overrides
 
 SUMS = [({"conversations": [{"role": "user", "content": f"{i} + {i} = ?"}], "gt": [str(2 * i)]}) for i in range(12)]
 VOWELS = [{"kind": "regex", "pattern": "[aeiou]"}, {"kind": "length", "min_chars": 5, "max_chars": 20}]
@@ -72,8 +73,10 @@ def small_loop(
     from trainer.models import model_config
     from trainer.session import Session
 
-    config = small_config(folder, **values)
-    session = Session.open(config, folder / name, folder, name, tracked=False)
+    chosen = small_config(folder, **values)
+    overrides = Overrides.of_this_attempt(chosen)
+    config = overrides.applied(chosen)
+    session = Session.open(config, folder / name, folder, name, tracked=False, overrides=overrides)
     torch.manual_seed(config.seed)
     model = AutoModelForCausalLM.from_config(model_config(config, 64), dtype=torch.float32)
     files = adapt(config, model)
@@ -150,9 +153,11 @@ def rollout_loop(folder: Path, kind: str, name: str = "task", held_out: int = 0,
 
     given = {"data_path": str(folder / "prompts.jsonl"), "from_weight": "base", "learning_rate": 3e-3, "max_gen_len": 8}
     given |= {"rollout_temperature": 1.0, "thinking_ratio": 0.3, "rewards": VOWELS, "samples_per_step": 2}
-    config: Any = small_config(folder, kind, **given | OWN[kind] | values)
+    chosen = small_config(folder, kind, **given | OWN[kind] | values)
+    overrides = Overrides.of_this_attempt(chosen)
+    config: Any = overrides.applied(chosen)
     tokenizer = load_tokenizer(None)
-    session = Session.open(config, folder / name, folder, name, tracked=False)
+    session = Session.open(config, folder / name, folder, name, tracked=False, overrides=overrides)
     torch.manual_seed(3)
     model = new_model(model_config(config, len(tokenizer), tokenizer))
     rows = load_prompts(config.data_path, config, tokenizer)

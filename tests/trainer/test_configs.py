@@ -118,7 +118,7 @@ def test_feed_forward_sizes_follow_minimind() -> None:
 def test_every_field_has_a_help_and_a_group(type_name: str) -> None:
     for field in config_fields(TRAINING_TYPES[type_name]):
         assert field.help.endswith("."), field.name
-        assert field.group in ("data", "model", "rollout", "rewards", "training", "runtime", "output")
+        assert field.group in ("data", "model", "rollout", "rewards", "training", "runtime", "care", "output")
 
 
 @pytest.mark.parametrize("type_name", TRAINING_TYPES)
