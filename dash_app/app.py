@@ -15,6 +15,7 @@ from dash_app.guard import Guard
 from dash_app.proxy import mlflow_router
 from dash_app.rest import add_error_handlers, rest_router
 from dash_app.rest_bulk import bulk_router
+from dash_app.rest_compare import compare_router
 from dash_app.rest_curves import curves_router
 from dash_app.rest_data import data_router
 from dash_app.rest_lists import lists_router
@@ -42,6 +43,7 @@ def create_app(platform: "Platform") -> FastAPI:
     app.include_router(lists_router(platform))
     app.include_router(bulk_router(platform))
     app.include_router(curves_router(platform))
+    app.include_router(compare_router(platform))
     app.include_router(data_router(platform))
     app.include_router(log_router(platform))
     app.include_router(samples_router(platform))

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from dash_app.live import LiveRequest, live_curves, live_delta
+from dash_app.live import LiveRequest, live_delta
 from dash_app.texts import Texts, pick_texts
 from dash_app.views import answer, packed, plain, task_view
 from minimind_platform import attempts_of
@@ -182,14 +182,10 @@ def _add_reading_routes(router: APIRouter, platform: "Platform") -> None:
     ) -> Response:
         """All that is new about a task since the last call: numbers, points of the curves, lines of the log.
 
-        With `keys`, the curves and marks are those of `/api/runs/<id>/curves` and `/marks`, and `since` is as there;
-        `marks` is the number of marks that the asker has. Without `keys`:
-        `since` is `key:step,key:step` or the same as a JSON object: the last step already had of each curve.
-        `offset` is the `end` of the last log chunk, -1 for the tail.
+        `keys`, `since` and the curves are as in `/api/runs/<id>/curves`, the marks as in `/marks`, where `marks` is the
+        number of those that the asker has. `offset` is the `end` of the last log chunk, -1 for the tail.
         """
-        if keys:
-            return packed(request, live_curves(platform, LiveRequest(id, keys, since, marks, offset)))
-        return answer(live_delta(platform, id, since, offset))
+        return packed(request, live_delta(platform, LiveRequest(id, keys, since, marks, offset)))
 
     @router.get("/tasks/{id}/events", tags=["reading"])
     def events(id: str) -> Response:  # noqa: A002

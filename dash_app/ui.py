@@ -13,7 +13,7 @@ import flask
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dash_app.components import attributes, empty, icon, link_button
-from dash_app.pages import data, models, new_sweep, new_task, sweep, sweeps, task, tasks, trash
+from dash_app.pages import compare, data, models, new_sweep, new_task, run, sweep, sweeps, task, tasks, trash
 from dash_app.texts import LANGUAGES, Texts, pick_texts
 from minimind_platform.errors import NotFoundError, PlatformError
 
@@ -46,10 +46,11 @@ NAVIGATION = (
     ("nav.new", "/new", "plus-circle"),
     ("nav.tasks", "/tasks", "list-task"),
     ("nav.sweeps", "/sweeps", "sliders"),
+    ("nav.compare", "/compare", "graph-up"),
     ("nav.data", "/data", "database"),
     ("nav.models", "/models", "box-seam"),
 )
-ONE = {"tasks": (task.layout, "task"), "sweeps": (sweep.layout, "sweep")}
+ONE = {"tasks": (task.layout, "task"), "sweeps": (sweep.layout, "sweep"), "runs": (run.layout, "run")}
 """Pages of one thing, by the path of its list, and how their texts begin."""
 
 
@@ -110,6 +111,7 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
         "/new": lambda: new_task.layout(platform, query, t),
         "/sweeps": lambda: sweeps.layout(platform, t),
         "/sweeps/new": lambda: new_sweep.layout(platform, query, t),
+        "/compare": lambda: compare.layout(platform, query, t),
         "/data": lambda: data.layout(platform, query, t),
         "/models": lambda: models.layout(platform, t),
         "/trash": lambda: trash.layout(platform, t),
@@ -123,7 +125,7 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
         try:
             return shown(platform, one, t)
         except NotFoundError:
-            back = link_button(t(f"{name}.to_{first}"), f"/{first}", style="primary")
+            back = link_button(t(f"{name}.to_{first}"), "/tasks" if first == "runs" else f"/{first}", style="primary")
             return empty("search", t(f"{name}.not_found"), t(f"{name}.not_found_hint", id=one), back)
     text = t("page.not_found_hint", path=path)
     return empty("search", t("page.not_found"), text, link_button(t("task.to_tasks"), "/tasks", style="primary"))
@@ -137,7 +139,7 @@ def _failed(error: Exception, t: Texts) -> html.Div:
 def is_page(path: str) -> bool:
     """Whether a path is one of our pages; whether its task exists is told by the page."""
     parts = path.strip("/").split("/")
-    known = parts in ([""], ["tasks"], ["new"], ["sweeps"], ["data"], ["models"], ["trash"])
+    known = parts in ([""], ["tasks"], ["new"], ["sweeps"], ["compare"], ["data"], ["models"], ["trash"])
     return known or (len(parts) == 2 and parts[0] in ONE)
 
 

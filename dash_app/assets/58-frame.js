@@ -41,7 +41,7 @@
       document.getElementById(other.getAttribute("aria-controls")).hidden = !on;
     }
     if (focus) { tab.focus(); }
-    history.replaceState(history.state, "", location.pathname + (tab.previousElementSibling ? `#${tab.id.slice(4)}` : ""));
+    history.replaceState(history.state, "", location.pathname + location.search + (tab.previousElementSibling ? `#${tab.id.slice(4)}` : ""));
     window.dispatchEvent(new Event("resize"));
   }
 
@@ -67,6 +67,7 @@
       const titled = page.querySelector("[data-title]");
       document.title = titled ? `${titled.dataset.title} · ${document.querySelector(".brand").textContent}` : document.querySelector(".brand").textContent;
       showTheme();
+      if (!first) { document.dispatchEvent(new Event("pageleave")); } // what an earlier page kept can go
       if (!first) { window.scrollTo(0, 0); const heading = document.getElementById("page-heading"); if (heading) { heading.focus({ preventScroll: true }); } }
       for (const start of mm.pages) { start(page); }
       const wanted = location.hash && document.getElementById(`tab-${location.hash.slice(1)}`);

@@ -3,12 +3,14 @@
 (function () {
   "use strict";
   const { text, setText } = mm;
+  const METRICS_PAUSE = 15000;
 
   function start(root) {
     const element = root.querySelector("#task-page");
     if (!element) { return; }
+    const id = element.dataset.task;
     const page = {
-      id: element.dataset.task, charts: mm.charts.create(element), log: mm.log.create(element, element.dataset.task),
+      id, charts: charts(element, id, () => { if (page.loop) { page.loop.wake(); } }), marks: 0, asked: 0, log: mm.log.create(element, id),
       banners: element.querySelector("#task-banners"), readAt: Date.now() / 1000, seen: "", changes: 0, actions: "",
     };
     mm.logFind.create(element, page.id, page.log);
@@ -19,10 +21,24 @@
     page.loop = mm.loop(element, 1, () => round(page, changed));
   }
 
+  // The charts of the one run that the page shows.
+  function charts(element, id, wake) {
+    const place = element.querySelector("#charts");
+    const range = (_run, keys, begin, end) => mm.api(`/api/runs/${id}/curves?${new URLSearchParams({ keys, begin, end })}`).then((answer) => answer.curves);
+    return mm.charts.panel(place, { page: "task", groups: JSON.parse(place.dataset.groups), runs: [""], range, marked: true, wanted: wake });
+  }
+
+  // Which metrics the run has: charts without any are not shown. Asked again now and then while it runs.
+  async function metrics(page, task) {
+    if (page.asked && (task.ended || Date.now() - page.asked < METRICS_PAUSE)) { return; }
+    page.asked = Date.now();
+    try { page.charts.has((await mm.api(`/api/runs/${page.id}/keys`)).keys); } catch (error) { page.asked = 0; }
+  }
+
   async function round(page, changed) {
-    const since = page.charts.since();
+    const query = new URLSearchParams({ keys: page.charts.wants(""), since: page.charts.since(""), marks: page.marks, offset: page.log.offset() });
     let delta;
-    try { delta = await mm.api(`/api/tasks/${page.id}/live?since=${encodeURIComponent(since)}&offset=${page.log.offset()}`); } catch (error) {
+    try { delta = await mm.api(`/api/tasks/${page.id}/live?${query}`); } catch (error) {
       const gone = error.status === 404, offline = error.status === undefined || error.status >= 500;
       mm.banner(page.banners, "offline", "warn", "cloud-slash", offline ? text("offline") : error.message);
       return !gone;
@@ -34,9 +50,12 @@
     tiles(task);
     head(page, task, changed);
     notices(page, task, delta);
-    await page.charts.add(delta.curves, task, delta.tracking);
+    if (delta.marks) { page.marks = delta.count; }
+    if (task.ended && delta.tracking) { page.charts.end(); }
+    if (delta.tracking) { metrics(page, task); }
+    await page.charts.add({ "": delta.curves }, delta.marks);
     tellServerParts(page, task);
-    const settled = task.ended && !task.unsynced && delta.tracking && !delta.log.more && !Object.keys(delta.curves).length;
+    const settled = task.ended && !task.unsynced && delta.tracking && !delta.log.more && !Object.keys(delta.curves).length && !delta.pending.length;
     return !settled;
   }
 

@@ -9,7 +9,8 @@ from dash import Dash, Input, Output, State, dcc, html
 
 from dash_app import formats
 from dash_app.attempts import attempts_panel
-from dash_app.charts import BY_REWARDS, charts
+from dash_app.chart_panels import task_charts
+from dash_app.charts import BY_REWARDS
 from dash_app.components import attributes, empty, icon, link_button, moment, page_head, pill, tab_panel, tabs
 from dash_app.forms import INTO_CONFIG_ONLY
 from dash_app.log_panel import log_panel
@@ -113,6 +114,7 @@ def _head(platform: "Platform", task: "Task", t: Texts) -> html.Div:
     actions = [
         html.Div(id="task-actions", className="action-row"),
         link_button(t("task.clone"), f"/new?clone={task.id}", "copy", id="action-clone"),
+        link_button(t("compare.link"), f"/compare?ids={task.id}", "graph-up", id="compare-link"),
     ]
     try:
         link = platform.run_link(task.id)
@@ -131,7 +133,7 @@ def _overview(task: "Task", t: Texts) -> list[Any]:
     tiles = REWARD_TILES if task.type in BY_REWARDS else TILES
     return [
         html.Div([_tile(key, t, peak if key == "learning_rate" else "") for key in tiles], className="tiles"),
-        *_charts(task, t),
+        task_charts(task, t),
         log_panel(task, t),
     ]
 
@@ -146,31 +148,6 @@ def _tile(key: str, t: Texts, note: str) -> html.Div:
             html.Div(note, id=f"tile-{key}-note", className="tile-note"),
         ],
         className="panel tile",
-    )
-
-
-def _charts(task: "Task", t: Texts) -> list[Any]:
-    """Loss and learning rate, large unless the training type has something that tells more, and what else it has."""
-    scale = html.Button(
-        t("task.log_scale"), id="log-scale", className="btn btn-quiet btn-small", **attributes(aria_pressed="false")
-    )
-    usual = [_chart("loss", t, scale), _chart("learning_rate", t)]
-    large, small = (
-        [_chart(chart.key, t, **attributes(data_lines=chart.spec(t))) for chart in charts(task) if chart.first == first]
-        for first in (True, False)
-    )
-    large, small = (large, [*small[:1], *usual, *small[1:]]) if large else (usual, small)
-    more = [html.Div(small, className="charts charts-more")] if small else []
-    return [html.Div(large, className="charts"), *more]
-
-
-def _chart(key: str, t: Texts, tool: Any = None, **more: Any) -> html.Section:
-    return html.Section(
-        [
-            html.Div([html.H2(t(f"task.chart_{key}")), html.Div(tool, className="card-tools")], className="card-head"),
-            html.Div(id=f"chart-{key}", className="chart", **more),
-        ],
-        className="panel",
     )
 
 

@@ -1,5 +1,6 @@
 """The pages in English. Keys that start with `js.` go to the browser's scripts."""
 
+from dash_app.texts.en_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.en_data import HUB as HUB
 from dash_app.texts.en_data import TEXTS as DATA_TEXTS
 from dash_app.texts.en_log import TEXTS as LOG_TEXTS
@@ -10,7 +11,7 @@ from dash_app.texts.en_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "en"
 
-MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS
+MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "Try again",

@@ -1,5 +1,6 @@
 """中文界面。以 `js.` 开头的键会交给浏览器里的脚本。"""
 
+from dash_app.texts.zh_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.zh_data import HUB as HUB
 from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
 from dash_app.texts.zh_log import TEXTS as LOG_TEXTS
@@ -10,7 +11,7 @@ from dash_app.texts.zh_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "zh-CN"
 
-MORE_TEXTS = DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS
+MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "重试",

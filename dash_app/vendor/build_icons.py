@@ -16,6 +16,7 @@ info-circle exclamation-octagon-fill chevron-right chevron-left chevron-down inb
 graph-down sliders hdd database tag arrow-up-right arrow-down-circle-fill pause-circle book three-dots
 link-45deg flag-fill hourglass-split file-earmark-binary cloud-slash mortarboard chat-dots
 archive box-arrow-up sort-down sort-up chevron-up chevron-bar-up chevron-bar-down list-ol
+arrows-fullscreen fullscreen-exit zoom-out graph-up
 """
 
 HEAD = """/* Bootstrap Icons 1.13.2, MIT, see licences/bootstrap-icons.txt. Made by vendor/build_icons.py. */

@@ -135,9 +135,13 @@ class Runs:
 
 
 def run_link(task: Task) -> str:
+    """Path of a task's charts in MLflow's own pages."""
+    return run_page(task.experiment_id, task.id)
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
     """Path of a run's charts in MLflow's own pages, which open in their mode for training only with the last part."""
-    page = f"experiments/{task.experiment_id}/runs/{task.id}/model-metrics"
-    return f"/mlflow/#/{page}?workflowType=machine_learning"
+    return f"/mlflow/#/experiments/{experiment_id}/runs/{run_id}/model-metrics?workflowType=machine_learning"
 
 
 def _value(value: Any) -> float | None:

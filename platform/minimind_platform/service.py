@@ -17,6 +17,7 @@ from typing import Any
 from minimind_platform import runs
 from minimind_platform.catalogue import Catalogue
 from minimind_platform.checks import Checks
+from minimind_platform.comparisons import Comparisons
 from minimind_platform.curves.service import Curves
 from minimind_platform.errors import ConflictError, NotFoundError, PlatformError, Problem, SettingsError
 from minimind_platform.follow import Following
@@ -69,6 +70,8 @@ class Platform(Catalogue, Following, Searching):
         """Curves and marks for screens, of any run."""
         self.trash = Trash(self, self._store, self._tracking, self._jobs, self.settings)
         """What was deleted, and removing it for good."""
+        self.comparisons = Comparisons(self._store, self._tracking, self.curves)
+        """Runs side by side."""
 
     # tasks
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fake_comparisons import FakeComparisons
 from fake_contents import fill
 from fake_curves import FakeCurves
 from fake_data import HTML, FakeData
@@ -71,6 +72,7 @@ class FakePlatform(FakeData):
         self.sweeps = FakeSweeps(self)
         self.curves = FakeCurves(self)
         self.trash = FakeTrash(self)
+        self.comparisons = FakeComparisons(self)
 
     @classmethod
     def with_data(cls, home: Path) -> "FakePlatform":

@@ -17,16 +17,17 @@ from page_parts import by_id, text_of, walk
 import dash_app
 from dash_app import formats, forms, plans, start_form
 from dash_app.attempts import attempts_panel
-from dash_app.charts import BY_REWARDS, CHARTS, CURVES, charts
+from dash_app.charts import BY_REWARDS, Chart, groups
 from dash_app.pages import models, new_task, task
 from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
 from dash_app.texts import LANGUAGES, texts
 from dash_app.ui import page_for
 from minimind_platform.attempts import attempts_of
-from minimind_platform.tasks import TaskEvent
+from minimind_platform.tasks import Task, TaskEvent
 from minimind_platform.views import Preflight
 from trainer.advice import advice
 from trainer.configs import TRAINING_TYPES, parse_config
+from trainer.names import Metric
 
 FOLDER = Path(dash_app.__file__).parent
 
@@ -269,39 +270,43 @@ def test_the_plan_of_a_training_by_rewards_tells_no_time(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("type_name", [*CHARTS, *sorted(BY_REWARDS)])
+@pytest.mark.parametrize("type_name", sorted(TRAINING_TYPES))
 def test_every_chart_of_a_type_is_described(platform: FakePlatform, type_name: str, language: str) -> None:
     running = platform.task("a2")
     rewards = [{"kind": "answer"}, {"kind": "regex", "name": "polite"}]
     running = replace(running, type=type_name, config=running.config | {"rewards": rewards, "beta": 0.1})
     platform.all[running.id] = running
-    page = task.layout(platform, "a2", texts(language))  # type: ignore[arg-type]
-    parts = by_id(page)
-    found = charts(running)
-    for chart in found:
-        lines = json.loads(parts[f"chart-{chart.key}"].to_plotly_json()["props"]["data-lines"])
-        assert [line["name"] for line in lines] == [line.name for line in chart.lines]
-        assert all(line["label"] and line["colour"] < 3 for line in lines)
-    names = [line.name for chart in found for line in chart.lines]
-    assert not set(names) & set(CURVES) and len(names) == len(set(names))
-    drawn = [name for name in parts if name.startswith("chart-")]
-    assert len(drawn) == len(found) + 2
-    assert drawn[0] == ("chart-reward" if type_name in BY_REWARDS else "chart-loss")
-    assert ("tile-reward" in parts) == (type_name in BY_REWARDS)
+    page = by_id(task.layout(platform, "a2", texts(language)))  # type: ignore[arg-type]
+    specs = json.loads(page["charts"].to_plotly_json()["props"]["data-groups"])
+    charts = [chart for group in specs for chart in group["charts"]]
+    lines = [line for chart in charts for line in chart["lines"]]
+    assert all(part["title"] for part in [*specs, *charts]) and all(line["label"] for line in lines)
+    assert len({chart["key"] for chart in charts}) == len(charts)
+    metrics = [line["metric"] for line in lines]
+    assert len(set(metrics)) == len(metrics)
+    assert {Metric.LOSS, Metric.GRAD_NORM, Metric.MFU, Metric.GPU_MEMORY_MB, Metric.STEP_SECONDS} <= set(metrics)
+    assert charts[0]["key"] == ("reward" if type_name in BY_REWARDS else "loss") and charts[0]["always"]
+    loss = next(chart["lines"][0] for chart in charts if chart["key"] == "loss")
+    assert (loss["low"], loss["high"]) == (Metric.LOSS_MIN, Metric.LOSS_MAX)
+    assert ("tile-reward" in page) == (type_name in BY_REWARDS)
+
+
+def charts_of(running: Task) -> dict[str, Chart]:
+    return {chart.key: chart for group in groups(running) for chart in group.charts}
 
 
 def test_each_reward_has_a_curve_in_words(platform: FakePlatform) -> None:
     running = platform.task("a2")
     rewards = [{"kind": "answer", "name": ""}, {"kind": "regex", "name": "polite"}]
     by_rewards = replace(running, type="spo", config={"rewards": rewards, "beta": 0.0})
-    found = {chart.key: chart for chart in charts(by_rewards)}
+    found = charts_of(by_rewards)
     metrics = [line.metric for line in found["each_reward"].lines]
     assert metrics == ["reward/answer", "eval/answer", "reward/polite", "eval/polite"]
-    labels = [line["label"] for line in json.loads(found["each_reward"].spec(texts("zh")))]
+    labels = [line["label"] for line in found["each_reward"].spec(texts("zh"))["lines"]]
     assert labels == ["正确答案", "正确答案（评估）", "polite", "polite（评估）"]
     assert "distance" not in found  # without beta there is no reference to be far from
     alone = replace(by_rewards, config={"rewards": rewards[:1], "beta": 0.1})
-    assert {"distance"} == {chart.key for chart in charts(alone)} - set(found)
+    assert {"distance"} == set(charts_of(alone)) - set(found)
 
 
 def test_a_version_by_rewards_shows_its_reward_not_a_loss(platform: FakePlatform) -> None:
@@ -363,7 +368,7 @@ def test_the_plotting_script_is_of_the_version_of_the_package() -> None:
         head = file.read(200)
     assert f"plotly.js v{PLOTLY_VERSION}" in head
     assert f"v{PLOTLY_VERSION}" in gzip.decompress(PLOTLY_FILE.read_bytes())[:300].decode()
-    assert f"?v={PLOTLY_VERSION}" in (FOLDER / "assets" / "65-charts.js").read_text(encoding="utf-8")
+    assert f"?v={PLOTLY_VERSION}" in (FOLDER / "assets" / "62-plot.js").read_text(encoding="utf-8")
 
 
 def test_pages_are_json(platform: FakePlatform) -> None:
