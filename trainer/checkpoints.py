@@ -19,7 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from trainer.errors import DiskError
-from trainer.names import TaskFile
+from trainer.names import HIGHER_IS_BETTER, TaskFile
 
 MANIFEST = "manifest.json"
 STATE_DIR = "trainer_state"
@@ -44,9 +44,10 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one task directory."""
 
-    def __init__(self, task_dir: Path, keep: int) -> None:
+    def __init__(self, task_dir: Path, keep: int, best: int = 1, every: int = 0) -> None:
+        """Keep the newest `keep`, the `best` best, and those of every `every`th step; 0 for none of these."""
         self.folder = task_dir / TaskFile.CHECKPOINTS
-        self.keep = keep
+        self.keep, self.best, self.every = keep, best, every
         self.shards = self.folder / ".shards.tmp"
         """Where the processes of a sharded training put their parts, until the first moves them into a checkpoint."""
 
@@ -110,8 +111,25 @@ class Checkpoints:
         return None
 
     def surplus(self, best_step: int | None) -> list[Checkpoint]:
-        """Checkpoints that may go: all but the newest `keep`, the best, and those that others need."""
-        return [c for c in self.all()[: -self.keep] if c.step != best_step and not (c.path / _IN_USE).exists()]
+        """Checkpoints that may go: all but those to keep, the best of the whole run, and those that others need."""
+        found = self.all()
+        kept = {best_step, *(self._best_steps(found) if self.best > 1 else ())}
+        return [
+            c
+            for c in found[: -self.keep]
+            if c.step not in kept and not (self.every and c.step % self.every == 0) and not (c.path / _IN_USE).exists()
+        ]
+
+    def _best_steps(self, found: list[Checkpoint]) -> list[int]:
+        """Steps of the best, by what the newest one with a value was measured by."""
+        manifests = [(c.step, read_manifest(c.path)) for c in found]
+        measured = [(step, about["metric"], about["value"]) for step, about in manifests if "value" in about]
+        if not measured:
+            return []
+        metric = measured[-1][1]
+        sign = -1 if metric in HIGHER_IS_BETTER else 1
+        ranked = sorted((sign * value, step) for step, name, value in measured if name == metric)
+        return [step for _, step in ranked[: self.best]]
 
     def remove(self, checkpoint: Checkpoint) -> None:
         """Remove one; the manifest goes first, so that half a removal is never taken for a checkpoint."""

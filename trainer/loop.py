@@ -6,7 +6,6 @@ Loop(config, session, model, tokenizer, rows, eval_rows, objective).run()
 import logging
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainer.attention import pack
 from trainer.batches import Batch, StepPlan
-from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.compiling import compiled, compiled_graphs
 from trainer.configs import TrainConfig
 from trainer.data import Rows
@@ -28,15 +26,15 @@ from trainer.models import parameter_count, trainable_count
 from trainer.names import Metric, Outcome, Tag
 from trainer.optim import learning_rate, make_optimizer, peak_share
 from trainer.parallel import Parallel
+from trainer.saving import Saver
 from trainer.session import Session
-from trainer.state import collect_state, load_state, save_state
+from trainer.state import load_state
 from trainer.system import SystemSampler
 from trainer.window import StepResult, Window
 
 log = logging.getLogger("trainer")
 MAX_POINTS = 10_000
 """Points of a curve that a run aims at."""
-EVAL_TAGS = {Metric.EVAL_LOSS: Tag.EVAL_LOSS, Metric.EVAL_REWARD: Tag.EVAL_REWARD}
 MAX_SKIPPED = 100
 """Bad steps in a row after which skipping is given up."""
 
@@ -96,7 +94,8 @@ class Loop:
         self.eval_interval = config.eval_interval or math.ceil(total / 10)
         self.save_interval = config.save_interval or 2 * math.ceil(total / 10)
         self._share_of_peak = peak_share(model, rows.report, self.device, self.ranks)
-        self.checkpoints = Checkpoints(session.task_dir, config.keep_checkpoints)
+        self.saver = Saver(self)
+        self.checkpoints = self.saver.checkpoints
         self.pad_id = int(tokenizer.pad_token_id or 0)  # type: ignore[arg-type]
         self.step = 0
         self.tokens_seen = 0
@@ -104,8 +103,7 @@ class Loop:
         self._skipped = 0
         self._last_line = time.monotonic()
         self._tokens_at_line = 0
-        self.last_loss = self._last_value = float("nan")
-        self._saved_step = 0
+        self.last_loss = self.last_value = float("nan")
 
     # The run --------------------------------------------------------------------------------------------------------
 
@@ -135,8 +133,8 @@ class Loop:
                 pass
         if self.step < total:
             self._record()
-            if self.step != self._saved_step:
-                self._save(evaluate=False)
+            if self.step != self.saver.saved_step:
+                self.saver.save(evaluate=False, must=True)
             log.info("Stopped at step %d of %d; a resume goes on from here.", self.step, total)
             return Outcome.STOPPED
         log.info("Finished %d steps.", total)
@@ -173,9 +171,10 @@ class Loop:
         saving = last or self.step % self.save_interval == 0
         if saving or self.step % self.log_interval == 0:
             self._record()
-        if saving:
-            self._save(evaluate=True)
-        elif self.step % self.eval_interval == 0:
+        evaluating = self.step % self.eval_interval == 0
+        if saving or (evaluating and self.saver.waits_for_room):
+            self.saver.save(evaluate=True, must=last)
+        elif evaluating:
             self._evaluate()
         return True
 
@@ -274,7 +273,7 @@ class Loop:
             values[str(Metric.MFU)] = closed.values[Metric.TOKENS_PER_SECOND] * self._share_of_peak
         values |= self.more_values()
         self.session.spool.metrics(self.step, values)
-        self.last_loss, self._last_value = closed.values[Metric.LOSS], closed.values[self.train_metric]
+        self.last_loss, self.last_value = closed.values[Metric.LOSS], closed.values[self.train_metric]
         self._log_line(values)
         if closed.bad is not None:
             self._bad_step(closed.bad)
@@ -333,67 +332,13 @@ class Loop:
         self.window.leave_out(finished_at(self.device) - began)
         return found[self.eval_metric]
 
-    # Checkpoints ----------------------------------------------------------------------------------------------------
-
-    def _save(self, evaluate: bool) -> None:
-        held_out = self._evaluate() if evaluate else None
-        name, value = (self.train_metric, self._last_value) if held_out is None else (self.eval_metric, held_out)
-        given_up = held_out is None and self.eval_rows is not None and len(self.eval_rows) > 0
-        best = evaluate and not given_up and self.session.best.better(str(name), value, self.step)
-        began = time.perf_counter()
-        model, state = self.parallel.whole(), collect_state(self)
-        if self.ranks.first:
-            self._write(model, state, held_out, best)
-        self._saved_step = self.step
-        seconds = time.perf_counter() - began
-        self.window.leave_out(seconds)
-        log.info("Checkpoint of step %d written in %.1f s.", self.step, seconds)
-
-    def _write(self, model: PreTrainedModel, state: dict[str, Any], held_out: float | None, best: bool) -> None:
-        def write_files(folder: Path) -> None:
-            self.files.save(model, self.tokenizer, folder)
-            save_state(self, state, folder)
-
-        about = {"tokens": self.tokens_seen, "loss": self.last_loss}
-        self._announce(self.checkpoints.save(self.step, write_files, about), held_out, best)
-        for old in self.checkpoints.surplus(self.session.best.step if self.session.best.name else None):
-            self.checkpoints.remove(old)
-            self.session.spool.write("checkpoint_removed", step=old.step, path=old.relative)
-
-    def _announce(self, checkpoint: Checkpoint, held_out: float | None, best: bool) -> None:
-        tags = {
-            Tag.TYPE: self.config.type,
-            Tag.TOKENS: str(self.tokens_seen),
-            Tag.LOSS: f"{self.last_loss:.6g}",
-            Tag.BYTES: str(sum(file.stat().st_size for file in checkpoint.path.glob("*.safetensors"))),
-            Tag.PARAMETERS: str(self.parameters),
-            Tag.BASE: self.config.from_weight,
-            Tag.DATASET_SHA256: self.rows.report.sha256,
-        } | self.files.tags(self.model)
-        if held_out is not None:
-            tags[EVAL_TAGS[self.eval_metric]] = f"{held_out:.6g}"
-        self.session.spool.write(
-            "checkpoint",
-            step=self.step,
-            path=checkpoint.relative,
-            tags={str(k): v for k, v in tags.items()},
-            best=best,
-        )
-
-    def _drop_damaged(self, checkpoint: Checkpoint, damage: str) -> None:
-        """A damaged checkpoint must not count among those that are kept."""
-        name = checkpoint.path.name
-        self.session.event(
-            "checkpoint_fallback", f"Checkpoint {name} is damaged ({damage}); going back to the one before."
-        )
-        self.checkpoints.remove(checkpoint)
-        self.session.spool.write("checkpoint_removed", step=checkpoint.step, path=checkpoint.relative)
+    # Resume ---------------------------------------------------------------------------------------------------------
 
     def _resume(self) -> bool:
-        found = self.checkpoints.newest_good(self._drop_damaged) if self.ranks.first else None
+        found = self.checkpoints.newest_good(self.saver.drop_damaged) if self.ranks.first else None
         [step] = map(int, self.ranks.totals([found.step if found else -1 if self.ranks.first else 0]))
         if step < 0:
             return False
         load_state(self, self.checkpoints.at(step).path)
-        self._saved_step = self.step
+        self.saver.saved_step = self.step
         return True

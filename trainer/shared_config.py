@@ -150,6 +150,10 @@ class TrainConfig(BaseModel):
     """Steps between two checkpoints. 0: five times a run. The last step always gets one."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=1000), Setting("output", advanced=True)] = 3
     """Newest checkpoints to keep; the best one is always kept too."""
+    keep_best: Annotated[int, Field(ge=1, le=1000), Setting("output", advanced=True)] = 1
+    """Best checkpoints to keep: those with the lowest loss or the highest reward, held out where there is such data."""
+    keep_every: Annotated[int, Field(ge=0), Setting("output", advanced=True)] = 0
+    """Checkpoints whose step is a multiple of this stay for good. 0: none. See save_interval for when there are any."""
     save_dir: Annotated[Path, Setting("output", advanced=True)] = "out"
     """Folder of task directories and of MiniMind .pth files."""
     save_weight: Annotated[

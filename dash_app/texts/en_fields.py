@@ -87,6 +87,8 @@ LABELS: dict[str, str] = {
     "eval_interval": "Steps between evaluations",
     "save_interval": "Steps between checkpoints",
     "keep_checkpoints": "Checkpoints to keep",
+    "keep_best": "Best checkpoints to keep",
+    "keep_every": "Keep the checkpoints of every … steps",
     "save_dir": "Output folder",
     "save_weight": "Weight file prefix",
     "model_name": "Registered model",

@@ -110,7 +110,7 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
         tokens=tokens,
         steps=steps,
         seconds=START_SECONDS + (trained + once) / speed,
-        disk_bytes=(config.keep_checkpoints + 1) * checkpoint_bytes(trainable or count),
+        disk_bytes=_kept(config, steps) * checkpoint_bytes(trainable or count),
         tokens_per_second=speed,
         estimated_from=source,
         trainable=trainable,
@@ -129,6 +129,12 @@ def _steps(config: TrainConfig, rows: int) -> tuple[int, int]:
     return (min(all_steps, config.max_steps) if config.max_steps else all_steps), all_steps
 
 
+def _kept(config: TrainConfig, steps: int) -> int:
+    """Checkpoints that there will be at most, those that stay for good among them."""
+    for_good = steps // math.lcm(config.keep_every, config.save_interval or 1) if config.keep_every else 0
+    return config.keep_checkpoints + config.keep_best + for_good
+
+
 def _of_rollouts(plan: Plan, config: RolloutConfig) -> Preflight:
     """Of a training by rewards. Nobody knows how long the answers will get, so no time is told."""
     count, sample = parameters(plan.sizes), plan.sample
@@ -138,13 +144,14 @@ def _of_rollouts(plan: Plan, config: RolloutConfig) -> Preflight:
     answers = a_step * config.answers_per_prompt
     trained = 2 * count if config.has_critic else count
     kept = count if config.has_reference else 0
+    steps = _steps(config, prompts)[0]
     return Preflight(
         parameters=count,
         rows=prompts,
         tokens=round(prompts * sum(fitting) / max(1, len(fitting))),
-        steps=_steps(config, prompts)[0],
+        steps=steps,
         seconds=None,
-        disk_bytes=(config.keep_checkpoints + 1) * checkpoint_bytes(trained) + WEIGHT_BYTES * kept,
+        disk_bytes=_kept(config, steps) * checkpoint_bytes(trained) + WEIGHT_BYTES * kept,
         tokens_per_second=None,
         estimated_from="",
         answers_a_step=answers,

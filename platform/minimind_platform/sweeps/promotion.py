@@ -17,8 +17,8 @@ from trainer.names import TaskFile
 
 LENGTH = ("epochs", "max_steps")
 WITHOUT_EFFECT = (
-    "device", "eval_interval", "keep_checkpoints", "log_interval", "model_name", "save_dir", "save_interval",
-    "save_weight",
+    "device", "eval_interval", "keep_best", "keep_checkpoints", "keep_every", "log_interval", "model_name",
+    "retry_diverged", "retry_lost", "retry_out_of_memory", "save_dir", "save_interval", "save_weight",
 )  # fmt: skip
 """Settings that a training may change half-way without becoming another one."""
 TAKEN_ALONG = (TaskFile.TEACHER, TaskFile.REFERENCE)
