@@ -22,6 +22,7 @@ from dash_app.rest_lists import lists_router
 from dash_app.rest_log import log_router
 from dash_app.rest_samples import samples_router
 from dash_app.rest_sweeps import sweeps_router
+from dash_app.rest_system import system_router
 from dash_app.rest_trash import trash_router
 from dash_app.statics import Statics
 from dash_app.texts import LANGUAGES
@@ -49,6 +50,7 @@ def create_app(platform: "Platform") -> FastAPI:
     app.include_router(samples_router(platform))
     app.include_router(sweeps_router(platform))
     app.include_router(trash_router(platform))
+    app.include_router(system_router(platform))
     app.include_router(download_router(platform))
     app.include_router(mlflow_router(platform.settings.tracking))
     _add_small_routes(app)

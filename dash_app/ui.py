@@ -13,7 +13,7 @@ import flask
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dash_app.components import attributes, empty, icon, link_button
-from dash_app.pages import compare, data, models, new_sweep, new_task, run, sweep, sweeps, task, tasks, trash
+from dash_app.pages import compare, data, models, new_sweep, new_task, run, sweep, sweeps, system, task, tasks, trash
 from dash_app.texts import LANGUAGES, Texts, pick_texts
 from minimind_platform.errors import NotFoundError, PlatformError
 
@@ -49,6 +49,7 @@ NAVIGATION = (
     ("nav.compare", "/compare", "graph-up"),
     ("nav.data", "/data", "database"),
     ("nav.models", "/models", "box-seam"),
+    ("nav.system", "/system", "cpu"),
 )
 ONE = {"tasks": (task.layout, "task"), "sweeps": (sweep.layout, "sweep"), "runs": (run.layout, "run")}
 """Pages of one thing, by the path of its list, and how their texts begin."""
@@ -115,6 +116,7 @@ def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -
         "/data": lambda: data.layout(platform, query, t),
         "/models": lambda: models.layout(platform, t),
         "/trash": lambda: trash.layout(platform, t),
+        "/system": lambda: system.layout(platform, t),
     }
     parts = path.rstrip("/") or "/"
     if parts in pages:
@@ -139,7 +141,8 @@ def _failed(error: Exception, t: Texts) -> html.Div:
 def is_page(path: str) -> bool:
     """Whether a path is one of our pages; whether its task exists is told by the page."""
     parts = path.strip("/").split("/")
-    known = parts in ([""], ["tasks"], ["new"], ["sweeps"], ["compare"], ["data"], ["models"], ["trash"])
+    paths = ("", "tasks", "new", "sweeps", "compare", "data", "models", "trash", "system")
+    known = len(parts) == 1 and parts[0] in paths
     return known or (len(parts) == 2 and parts[0] in ONE)
 
 
@@ -172,10 +175,15 @@ def _frame(t: Texts) -> html.Div:
     )
 
 
+def _badge(href: str) -> list[html.Span]:
+    """Where `assets/63-system.js` says on every page that the machine needs a look."""
+    return [html.Span(id="system-badge", className="nav-badge", hidden=True)] if href == "/system" else []
+
+
 def _sidebar(t: Texts) -> html.Div:
     other = next(code for code in LANGUAGES if code != t.language)
     links = [
-        dbc.NavLink([icon(name), html.Span(t(key))], href=href, active="partial", id=f"nav-{href[1:]}")
+        dbc.NavLink([icon(name), html.Span(t(key)), *_badge(href)], href=href, active="partial", id=f"nav-{href[1:]}")
         for key, href, name in NAVIGATION
     ]
     mlflow = html.A(

@@ -10,7 +10,7 @@
     if (!list) { return; }
     const page = {
       list, banners: document.getElementById("trash-banners"), age: document.getElementById("trash-age"),
-      button: document.getElementById("trash-empty"), rows: new Map(), number: 1, said: null,
+      button: document.getElementById("trash-empty"), types: JSON.parse(list.dataset.types), rows: new Map(), number: 1, said: null,
     };
     page.button.addEventListener("click", () => empty(page));
     page.loop = mm.loop(list, 2, () => refresh(page));
@@ -85,7 +85,7 @@
     const path = item.kind === "sweep" ? "sweeps" : "tasks";
     const link = h("a", { href: `/${path}/${encodeURIComponent(item.id)}`, class: "task-link" }, item.name);
     link.addEventListener("click", (event) => { if (!event.metaKey && !event.ctrlKey && !event.shiftKey && event.button === 0) { event.preventDefault(); mm.visit(link.getAttribute("href")); } });
-    cells.name.append(link, h("div", { class: "row-note" }, item.kind === "sweep" ? text("trash_sweep", { n: mm.whole(item.trials) }) : item.type));
+    cells.name.append(link, h("div", { class: "row-note" }, item.kind === "sweep" ? text("trash_sweep", { n: mm.whole(item.trials) }) : page.types[item.type] || item.type));
     cells.deleted.append(h("time", { "data-at": item.deleted_at }));
     const element = h("tr", { "data-trash": item.id }, ...COLUMNS.map((name) => cells[name]));
     mm.moments(element);

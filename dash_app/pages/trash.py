@@ -1,5 +1,6 @@
 """What was deleted: `/trash`. The rows are kept by `assets/62-trash.js`."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import dash_bootstrap_components as dbc
@@ -15,11 +16,13 @@ AGES = (0, 7, 30, 90)
 """Days; 0 for everything."""
 
 
-def layout(_platform: "Platform", t: Texts) -> html.Div:
+def layout(platform: "Platform", t: Texts) -> html.Div:
     """What emptying frees, and the place of the list."""
     ages: list[Any] = [
         {"value": str(days), "label": t("trash.all") if not days else t("trash.older", n=days)} for days in AGES
     ]
+    types = {name: t.title(name, kind.title) for name, kind in platform.training_types().items()}
+    told = attributes(data_label=t("trash.table"), data_types=json.dumps(types), aria_busy="true")
     tools = [
         dbc.Label(t("trash.what"), html_for="trash-age", class_name="visually-hidden"),
         dbc.Select(id="trash-age", options=ages, value="0", class_name="filter-type"),
@@ -37,7 +40,7 @@ def layout(_platform: "Platform", t: Texts) -> html.Div:
             html.Nav(back, className="crumbs", **attributes(aria_label=t("trash.path"))),
             page_head(t("trash.title"), t("trash.subtitle"), tools),
             html.Div(id="trash-banners"),
-            html.Div(id="trash-list", **attributes(data_label=t("trash.table"), aria_busy="true")),
+            html.Div(id="trash-list", **told),
         ],
         className="page page-trash",
         **attributes(data_title=t("trash.title")),

@@ -7,11 +7,12 @@ from dash_app.texts.zh_log import TEXTS as LOG_TEXTS
 from dash_app.texts.zh_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.zh_sweeps import SENTENCES as SWEEP_SENTENCES
 from dash_app.texts.zh_sweeps import TEXTS as SWEEP_TEXTS
+from dash_app.texts.zh_system import TEXTS as SYSTEM_TEXTS
 from dash_app.texts.zh_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "zh-CN"
 
-MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS
+MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS | SYSTEM_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "重试",

@@ -49,6 +49,7 @@ class Platform(Catalogue, Following, Searching):
     """Everything that a person can do. Times are seconds since 1970; errors are those of `errors.py`."""
 
     def __init__(self, settings: Settings | None = None) -> None:
+        from minimind_platform.machine.service import MachineWatch
         from minimind_platform.store import Store  # here, because databases take a while to import
         from minimind_platform.task_queue import TaskQueue
         from minimind_platform.trash.service import Trash
@@ -72,6 +73,8 @@ class Platform(Catalogue, Following, Searching):
         """What was deleted, and removing it for good."""
         self.comparisons = Comparisons(self._store, self._tracking, self.curves)
         """Runs side by side."""
+        self.machine = MachineWatch(self, self._store, self.settings)
+        """Devices, disk, slots and processes of this machine."""
 
     # tasks
 

@@ -18,6 +18,7 @@ from fake_comparisons import FakeComparisons
 from fake_contents import fill
 from fake_curves import FakeCurves
 from fake_data import HTML, FakeData
+from fake_machine import FakeMachine
 from fake_queue import FakeQueue
 from fake_sweeps import FakeSweeps
 from fake_trash import FakeTrash
@@ -73,6 +74,7 @@ class FakePlatform(FakeData):
         self.curves = FakeCurves(self)
         self.trash = FakeTrash(self)
         self.comparisons = FakeComparisons(self)
+        self.machine = FakeMachine(self)
 
     @classmethod
     def with_data(cls, home: Path) -> "FakePlatform":

@@ -94,6 +94,10 @@ class Trash:
         found, told = self._dependents(tasks)
         return Cost(freed(files), len(tasks), found, told)
 
+    def task_ids(self) -> list[str]:
+        """All deleted tasks, trials of deleted sweeps too."""
+        return [task_id for task_id, _, _ in self._rows.deleted()]
+
     def dependents(self, id: str) -> list[Dependent]:  # noqa: A002 - the name that callers use
         """What depends on a task or a sweep, those first that have not ended."""
         return self.cost([id]).dependents
