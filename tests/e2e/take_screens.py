@@ -22,7 +22,7 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-WHOLE = ("new", "task", "models", "data", "opened", "new-sweep", "sweep", "effects", "setup")
+WHOLE = ("new", "task", "models", "data", "opened", "new-sweep", "sweep", "effects", "setup", "trash", "system")
 """Pages whose pictures show what is below the screen too."""
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 
@@ -45,8 +45,8 @@ def pages_of(url: str, task_id: str) -> dict[str, str]:
         "tasks": "/tasks", "none-match": "/tasks?q=no-such-words", "new": "/new", "models": "/models", "task": task,
         "settings": f"{task}#settings", "checkpoints": f"{task}#checkpoints", "history": f"{task}#history",
         "missing": "/tasks/nope", "data": "/data", "opened": f"/data?{urlencode({'path': data})}" if data else "/data",
-        "sweeps": "/sweeps", "new-sweep": f"/sweeps/new?like={most['id']}", "sweep": sweep,
-        "effects": f"{sweep}#effects", "trials": f"{sweep}#trials", "setup": f"{sweep}#setup",
+        "trash": "/trash", "system": "/system", "sweeps": "/sweeps", "new-sweep": f"/sweeps/new?like={most['id']}",
+        "sweep": sweep, "effects": f"{sweep}#effects", "trials": f"{sweep}#trials", "setup": f"{sweep}#setup",
     }  # fmt: skip
 
 

@@ -12,7 +12,9 @@ import pytest
 from browser_site import Checked, Site, shown
 from playwright.sync_api import Browser, expect
 
+from minimind_platform.machine.views import Notice
 from minimind_platform.tasks import TaskEvent
+from minimind_platform.views import Job, JobState
 from trainer.configs import parse_config
 from trainer.names import TaskFile
 
@@ -33,7 +35,7 @@ OWNED = "window.owned || document.getElementById('owned') || document.querySelec
 PAGES = (
     "/tasks", "/tasks?state=FAILED", "/tasks/a2", "/tasks/c4", "/tasks/c4#settings", "/tasks/c4#history", "/tasks/0a",
     "/tasks/0a#samples", "/tasks/f1#checkpoints", "/new?clone=c4", "/models", "/data", "/sweeps", "/sweeps/51",
-    "/sweeps/52#trials", "/sweeps/new?like=51",
+    "/sweeps/52#trials", "/sweeps/new?like=51", "/trash", "/system",
 )  # fmt: skip
 TERMINAL = "\x1b[31m{0}\x1b[0m \x1b]8;;javascript:window.owned=8\x1b\\link\x1b]8;;\x1b\\ \x1b[2J\x1b]0;{0}\x07 {0}"
 
@@ -62,6 +64,14 @@ def poison(platform: Any) -> None:
         platform.sweeps.all[key] = replace(sweep, name=HOSTILE, reason=HOSTILE)
         trials = platform.sweeps.made[key]
         platform.sweeps.made[key] = [replace(trial, reason=HOSTILE) for trial in trials]
+    gone, user = [task for task in platform.all.values() if task.ended and task.type == "pretrain"][:2]
+    platform.trash.need(gone, user)
+    platform.delete(gone.id)
+    platform.trash.job = Job("j", "purge", "1", JobState.FAILED, at, error=HOSTILE)
+    machine = platform.machine
+    machine.notices = [Notice("idle_gpu", HOSTILE, {"task": HOSTILE, "minutes": 7})]
+    machine.gpus = [replace(gpu, name=HOSTILE) for gpu in machine.gpus]
+    machine.trouble = HOSTILE
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from minimind_platform import ConflictError, Platform, Settings, State, Task
+from minimind_platform import ConflictError, NotFoundError, Platform, Settings, State, Task
 from minimind_platform.errors import TrackingUnavailableError
 from minimind_platform.trash.purge import Purger
 from minimind_platform.trash.store import TrashStore
@@ -68,7 +68,7 @@ def ended(platform: Platform, task: Task, state: State) -> Task:
     return task
 
 
-def rows(tracking: Settings, task: Task) -> dict[str, int]:
+def rows(tracking: Settings, task: Any) -> dict[str, int]:
     """Rows of MLflow's own tables about a run."""
     with sqlite3.connect(tracking.mlruns_dir / "tracking.db") as connection:
         found = {}
@@ -274,3 +274,38 @@ def test_a_server_elsewhere_loses_what_its_interface_allows_and_the_rest_is_told
     assert left["runs"] == 1
     assert not list(Path(tracking.artifacts_dir).glob(f"*/{task.id}/artifacts/*"))
     assert platform._store.get(task.id) is None
+
+
+def test_a_trial_goes_alone_and_its_sweep_stays_told_then_all_of_it_goes(
+    platform: Platform, trained: Any, tracking: Settings, wait_until: Any, mlflow: Any
+) -> None:
+    sweep = platform.sweeps.create("pretrain", VALUES, ["learning_rate"], name="gone soon", options={"n_trials": 2})
+    study, tasks = platform.sweeps.study(sweep), []
+    for loss in (3.0, 2.0):
+        trial = study.ask()
+        assert trial
+        task = ended(platform, platform.submit_trial(sweep, trial.number, trial.settings), State.FINISHED)
+        study.complete(trial.number, [loss])
+        platform._store.set_trial_state(task, "COMPLETE")
+        tasks.append(task)
+    platform.delete(tasks[0].id)
+    (item,) = platform.trash.page(wait=True).items
+    assert [(one.name, one.need.value) for one in item.dependents] == [("gone soon", "sweep")]
+    done(platform, platform.trash.purge([tasks[0].id]).job, wait_until)
+    assert [(trial.number, trial.values, trial.task_id) for trial in platform.sweeps.trials(sweep.id)] == [
+        (0, (3.0,), ""), (1, (2.0,), tasks[1].id),
+    ]  # fmt: skip
+
+    platform.sweeps.delete(sweep.id)
+    with pytest.raises(ConflictError, match="still being stopped and deleted"):
+        platform.trash.purge([sweep.id])
+    platform.delete(tasks[1].id)  # the scheduler's part
+    (item,) = platform.trash.page(wait=True).items
+    assert (item.kind, item.name, item.trials) == ("sweep", "gone soon", 1)
+    done(platform, platform.trash.purge([sweep.id]).job, wait_until)
+    assert platform.trash.page().total == 0
+    assert not any(sum(rows(tracking, one).values()) for one in (*tasks, sweep))
+    with pytest.raises(NotFoundError):
+        platform.sweeps.get(sweep.id)
+    again = platform.sweeps.create("pretrain", VALUES, ["learning_rate"], name="gone soon", options={"n_trials": 1})
+    assert platform.sweeps.trials(again.id) == []
