@@ -35,7 +35,8 @@
   }
 
   function start(root) {
-    const element = root.querySelector("#run-page");
+    const element = root.querySelector("#run-page"), other = root.querySelector("#run-task");
+    if (other) { location.replace(`/tasks/${encodeURIComponent(other.dataset.task)}`); return; }
     if (!element) { return; }
     const id = element.dataset.run, keys = JSON.parse(element.dataset.keys), api = `/api/runs/${id}`;
     const page = { element, api, id, keys, state: element.dataset.state, asked: Date.now(), banners: element.querySelector("#run-banners") };

@@ -8,7 +8,7 @@
     const element = root.querySelector("#compare-page");
     if (!element) { return; }
     const ids = [...new Set(element.dataset.ids.split(",").filter(Boolean))];
-    const page = { element, ids: ids.slice(0, MOST), runs: new Map(), hidden: new Set(), slots: [], words: "", all: false, asked: 0, missing: [], link: "" };
+    const page = { element, ids: ids.slice(0, MOST), runs: new Map(), hidden: new Set(), slots: [], words: "", all: false, names: new Map(), asked: 0, missing: [], link: "" };
     const at = (name) => element.querySelector(`#compare-${name}`);
     page.at = at;
     page.banners = at("banners");

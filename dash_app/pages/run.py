@@ -3,7 +3,7 @@ that is a task has the task's page.
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dash import dcc, html
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from minimind_platform import Platform
 
 
-def layout(platform: "Platform", run_id: str, t: Texts) -> Any:
+def layout(platform: "Platform", run_id: str, t: Texts) -> html.Div:
     """The page of a run.
 
     Raises:
@@ -24,7 +24,8 @@ def layout(platform: "Platform", run_id: str, t: Texts) -> Any:
     found = platform.comparisons.one(run_id)
     facts = found.facts
     if facts.task_id:
-        return dcc.Location(id="to-task", href=f"/tasks/{facts.task_id}", refresh="callback-nav")
+        link = dcc.Link(facts.name, href=f"/tasks/{facts.task_id}")
+        return html.Div(html.P(link), id="run-task", className="page", **attributes(data_task=facts.task_id))
     words = t.pages.get(f"js.state.{found.state}", found.state)
     title = [facts.name, html.Span(words, id="run-state", className="pill", **attributes(data_state=found.state))]
     begun = [t("run.started"), " ", moment(facts.started_at)]
