@@ -43,7 +43,7 @@
       Object.assign({}, shown, border, { x: edge(high), y: wide ? aboveZero(high.high, curve.mean, options.log) : [], fill: "tonexty", fillcolor: faded(ink, options.crowded ? 0.08 : 0.18) }),
       Object.assign({}, shown, {
         x, y: curve.mean, customdata: curve.times, text: spread, mode: few ? "lines+markers" : "lines", opacity: over ? 0.35 : 1,
-        hovertemplate: `%{y:.5~g}%{text}<extra>${plain(line.label).replace(/%/g, "%\u200b")}</extra>`, marker: { size: line.held_out ? 6 : 4, color: ink },
+        hovertemplate: `%{y:.5~g}${wide ? "%{text}" : ""}<extra>${plain(line.label).replace(/%/g, "%\u200b")}</extra>`, marker: { size: line.held_out ? 6 : 4, color: ink },
         line: { width: over ? 1 : line.held_out || options.crowded ? 1.5 : 2, color: ink, dash: line.held_out ? "dot" : line.dash || "solid" },
       }),
       Object.assign({}, shown, { x: over ? x : [], y: over ? mm.curves.smoothed(curve.mean, options.smooth) : [], mode: "lines", hoverinfo: "skip", line: { width: 2, color: ink, dash: line.dash || "solid" } }),
@@ -77,13 +77,14 @@
   function layout(options, marked) {
     const grid = token("--grid"), ink = token("--quiet"), font = token("--font"), small = { size: 11 };
     return {
-      margin: { l: 56, r: 14, t: 6, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: font, size: 12, color: ink },
+      margin: { l: 56, r: 14, t: 6, b: 42 }, paper_bgcolor: token("--card"), plot_bgcolor: token("--card"), font: { family: font, size: 12, color: ink },
       showlegend: false, uirevision: "keep", hovermode: "x unified", hoverdistance: 40, dragmode: options.drag,
       hoverlabel: { bgcolor: token("--card"), bordercolor: token("--edge"), align: "left", namelength: 40, font: { color: token("--ink"), family: font, size: 12 } },
       xaxis: {
+        spikecolor: token("--edge"), spikethickness: 1, spikedash: "solid",
         anchor: marked ? "y2" : "y", showgrid: false, zeroline: false, linecolor: grid, tickcolor: grid, tickfont: small, nticks: 8, rangemode: "tozero", uirevision: options.axis,
-        title: { text: options.axisTitle, font: small, standoff: 6 }, tickformat: options.axis === "step" ? ",~d" : options.axis === "tokens" ? ",~s" : ",~f", hoverformat: options.axis === "step" ? ",d" : options.axis === "tokens" ? ",.4~s" : ",.4~g",
-        unifiedhovertitle: { text: `${plain(options.axisTitle)} %{x}` },
+        title: { text: options.axisTitle, font: small, standoff: 6 }, tickformat: options.axis === "step" ? ",~d" : options.axis === "tokens" ? ",~s" : ",~f",
+        unifiedhovertitle: { text: `${plain(options.axisTitle)} %{x:${options.axis === "step" ? ",d" : options.axis === "tokens" ? ".4~s" : ".4~g"}}` },
       },
       yaxis: { domain: [marked ? 0.1 : 0, 1], gridcolor: grid, zeroline: false, tickfont: small, type: options.log ? "log" : "linear", nticks: 6, exponentformat: options.large ? "SI" : "e", uirevision: String(options.log), rangemode: options.fromZero ? "tozero" : "normal" },
       yaxis2: { domain: [0, 0.05], range: [0, 1], fixedrange: true, visible: false },
