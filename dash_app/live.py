@@ -35,8 +35,8 @@ def live_delta(platform: "Platform", request: LiveRequest) -> dict[str, Any]:
     """
     task = platform.task(request.id)
     keys = split_keys(request.keys) if request.keys else []
-    found = platform.curves.read(task.id, keys, parse_since(request.since), wait=LIVE_WAIT)
-    marks = platform.curves.marks(task.id, whole=False)
+    found = platform.curves.read(task, keys, parse_since(request.since), wait=LIVE_WAIT)
+    marks = platform.curves.marks(task, whole=False)
     delta = {
         "task": task_view(task, with_config=False),
         "curves": curve_views(found.parts),

@@ -84,10 +84,15 @@ class TrackingClient:
         asked_at, answer = self._alive
         if time.monotonic() - asked_at < ALIVE_SECONDS:
             return answer
-        with self._lock:
+        # While one asks, which may take its time, the others have what was true a moment ago.
+        if not self._lock.acquire(blocking=asked_at == 0.0):
+            return answer
+        try:
             if time.monotonic() - self._alive[0] >= ALIVE_SECONDS:
                 self._alive = (time.monotonic(), self._healthy())
             return self._alive[1]
+        finally:
+            self._lock.release()
 
     def _healthy(self) -> bool:
         import httpx

@@ -8,7 +8,7 @@ from minimind_platform.curves.history import RunFacts
 from minimind_platform.curves.marks import Mark
 from minimind_platform.curves.service import CurveAnswer
 from minimind_platform.errors import NotFoundError
-from minimind_platform.tasks import RUN_STATUS
+from minimind_platform.tasks import RUN_STATUS, Task
 from trainer.names import Metric
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ class FakeCurves:
 
     def read(
         self,
-        run_id: str,
+        run: str | Task,
         keys: Sequence[str],
         since: Mapping[str, tuple[int, int]] | None = None,
         wait: float | None = None,
     ) -> CurveAnswer:
+        run_id = run if isinstance(run, str) else run.id
         curves = {key: self._curve(run_id, key) for key in keys} if self.platform.tracking else {}
         parts = {key: curve.part((since or {}).get(key)) for key, curve in curves.items() if curve is not None}
         return CurveAnswer({key: part for key, part in parts.items() if part}, [], self.platform.tracking)
@@ -77,7 +78,8 @@ class FakeCurves:
         facts = RunFacts(run_id, task.name, RUN_STATUS[task.state], "1", *times, run_id, params)
         return facts, sorted(KEYS) if task.progress.step else []
 
-    def marks(self, run_id: str, whole: bool = True) -> list[Mark]:
+    def marks(self, run: str | Task, whole: bool = True) -> list[Mark]:
+        run_id = run if isinstance(run, str) else run.id
         moves = [Mark("state", None, event.at, event.reason, event.after) for event in self.platform.history[run_id]]
         return sorted(moves + self.happened.get(run_id, []), key=lambda mark: mark.t)
 

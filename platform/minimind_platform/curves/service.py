@@ -75,7 +75,7 @@ class Curves:
 
     def read(
         self,
-        run_id: str,
+        run: str | Task,
         keys: Sequence[str],
         since: Mapping[str, tuple[int, int]] | None = None,
         wait: float | None = None,
@@ -83,23 +83,23 @@ class Curves:
         """What an asker lacks of curves.
 
         Args:
-            run_id: a task's or any other run's.
+            run: a task, or the id of any run.
             keys: metrics; one that the run does not have has no part.
             since: what the asker has, by key: width of its buckets, and its last step.
             wait: seconds to wait for curves that are read for the first time; None for as long as it takes.
         """
-        task = self._find(run_id)
-        run = self._run(run_id).curves
-        work = run.load(keys, self._pool)
+        run_id, task = self._known(run)
+        curves = self._run(run_id).curves
+        work = curves.load(keys, self._pool)
         done, _ = concurrent.futures.wait(work, wait)
         tracking = True
-        for look in (*(job.result for job in done), lambda: run.refresh(task)):
+        for look in (*(job.result for job in done), lambda: curves.refresh(task)):
             try:
                 look()
             except TrackingUnavailableError:
                 tracking = False
-        with run.lock:
-            known = {key: run.curves[key].part((since or {}).get(key)) for key in keys if key in run.curves}
+        with curves.lock:
+            known = {key: curves.curves[key].part((since or {}).get(key)) for key in keys if key in curves.curves}
         pending = [key for key in keys if key not in known] if len(done) < len(work) else []
         return CurveAnswer({key: part for key, part in known.items() if part}, pending, tracking)
 
@@ -138,20 +138,23 @@ class Curves:
             )
         return facts, sorted(keys)
 
-    def marks(self, run_id: str, whole: bool = True) -> list[Mark]:
+    def marks(self, run: str | Task, whole: bool = True) -> list[Mark]:
         """What happened to a task, in the order in which it became known.
 
         Args:
-            run_id: a task's or any other run's.
+            run: a task, or the id of any run.
             whole: search all of the task's record; else, for a page that asks again, its next few megabytes.
         """
-        task = self._find(run_id)
+        run_id, task = self._known(run)
         return self._run(run_id).marks.read(task.version if task else -1, whole)
 
     def forget(self, run_id: str) -> None:
         """Drop what is known of a run."""
         with self._lock:
             self._runs.pop(run_id, None)
+
+    def _known(self, run: str | Task) -> tuple[str, Task | None]:
+        return (run, self._find(run)) if isinstance(run, str) else (run.id, run)
 
     def _run(self, run_id: str) -> _Run:
         if not RUN_ID.fullmatch(run_id):
