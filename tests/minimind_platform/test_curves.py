@@ -16,6 +16,7 @@ from minimind_platform.curves.service import CurveAnswer, Curves
 from minimind_platform.errors import NotFoundError, TrackingUnavailableError
 from minimind_platform.settings import Settings
 from minimind_platform.tasks import State, Task, TaskEvent
+from minimind_platform.tracking_client import TrackingClient
 
 TASK = Task(RUN, "ours", "sft", State.RUNNING, {"epochs": 2}, 0.0, started_at=1.0)
 
@@ -291,3 +292,18 @@ def test_the_memory_is_bounded(home, database, monkeypatch):
     for number in range(6):
         home.curves.read(f"{number:032x}", ["a", "b"])
     assert len(home.curves._runs) <= 3
+
+
+def test_while_one_asks_whether_the_server_answers_the_others_do_not_wait(monkeypatch):
+    client, asked, gate = TrackingClient("http://127.0.0.1:9"), threading.Event(), threading.Event()
+    monkeypatch.setattr(client, "_healthy", lambda: True)
+    assert client.alive()
+    monkeypatch.setattr("minimind_platform.tracking_client.ALIVE_SECONDS", -1.0)
+    monkeypatch.setattr(client, "_healthy", lambda: (asked.set(), gate.wait(10), False)[2])
+    first = threading.Thread(target=client.alive)
+    first.start()
+    assert asked.wait(10)
+    assert client.alive()  # what was true a moment ago
+    gate.set()
+    first.join()
+    assert not client._alive[1]
