@@ -17,13 +17,16 @@
   }
 
   async function refresh(page) {
+    if (page.calm && Date.now() - page.asked < 5000) { return true; }
+    page.asked = Date.now();
     let found;
     try { found = await api(`/api/trash?limit=${PAGE}&offset=${(page.number - 1) * PAGE}`); } catch (error) {
       mm.banner(page.banners, "offline", "warn", "cloud-slash", error.status === undefined ? text("offline") : error.message);
       return true;
     }
-    if (!found.items.length && page.number > 1) { page.number -= 1; page.loop.wake(); return true; }
+    if (!found.items.length && page.number > 1) { page.number -= 1; now(page); return true; }
     page.found = found;
+    page.calm = !found.measuring && !found.purging;
     mm.banner(page.banners, "offline", "warn", "cloud-slash", "");
     mm.banner(page.banners, "away", "warn", "cloud-slash", found.tracking ? "" : text("trash_away"));
     showJob(page, found);
@@ -78,7 +81,8 @@
     pager.children[1].disabled = page.number === 1;
     pager.children[2].disabled = page.number * PAGE >= found.total;
   }
-  function turn(page, by) { page.number += by; page.loop.wake(); }
+  function now(page) { page.calm = false; page.loop.wake(); }
+  function turn(page, by) { page.number += by; now(page); }
 
   function makeRow(page, item) {
     const cells = Object.fromEntries(COLUMNS.map((name) => [name, h("td", { class: `col-trash-${name}`, "data-label": text(`trash_${name}`) })]));
@@ -117,7 +121,7 @@
 
   async function act(page, button, work) {
     button.disabled = true;
-    try { await work(); page.loop.wake(); } catch (error) { complain(error); }
+    try { await work(); now(page); } catch (error) { complain(error); }
     button.disabled = false;
   }
 
@@ -145,7 +149,7 @@
   }
 
   async function goOn(page) {
-    try { const begun = await api("/api/trash/go-on", { method: "POST" }); page.said = begun.job && begun.job.id; page.loop.wake(); } catch (error) { complain(error); }
+    try { const begun = await api("/api/trash/go-on", { method: "POST" }); page.said = begun.job && begun.job.id; now(page); } catch (error) { complain(error); }
   }
 
   const post = (body) => ({ method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body) });

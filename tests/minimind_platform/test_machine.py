@@ -18,7 +18,7 @@ from minimind_platform.machine.views import Disk, GpuUse
 from minimind_platform.settings import Settings
 from minimind_platform.tasks import State
 
-A, B = "GPU-7c1dfa9e-53c4-2b0a-8a4f-0e3b1d7c9a10", "GPU-9d20b1c2-1111-2222-3333-444455556666"
+A, B = "GPU-b4fa99e7-e103-ee4a-06fd-e50b82ece523", "GPU-9d20b1c2-1111-2222-3333-444455556666"
 RECORDED = f"""\
 0, {A}, NVIDIA H100 80GB HBM3, 37, 14532, 81559, 41, 312.45, 700.00
 1, {B}, NVIDIA H100 80GB HBM3, [N/A], [N/A], [N/A], 36, [Not Supported], [N/A]

@@ -51,10 +51,13 @@ class Shares:
             if holder:
                 children = {_name(child): child.pid for child in psutil.Process(holder).children()}
         scheduler = _holder(self._settings.mlruns_dir / "scheduler.json") if scheduler_alive else None
-        found = [self._process("supervisor", holder, alive=holder is not None, whole=False)]
-        found.append(self._process("tracking", children.get("tracking"), alive=tracking_alive))
-        found.append(self._process("scheduler", children.get("scheduler") or scheduler, alive=scheduler_alive))
-        return [*found, self._process("web", children.get("web"), alive=True)]
+        # Trainings and background jobs are children of those that started them; MLflow's server is two processes.
+        return [
+            self._process("supervisor", holder, alive=holder is not None),
+            self._process("tracking", children.get("tracking"), alive=tracking_alive, whole=True),
+            self._process("scheduler", children.get("scheduler") or scheduler, alive=scheduler_alive),
+            self._process("web", children.get("web"), alive=True),
+        ]
 
     def settle(self) -> None:
         """Forget the processes that nobody asked for since the last call."""
@@ -62,7 +65,7 @@ class Shares:
         self._asked &= self._seen
         self._seen = set()
 
-    def _process(self, name: str, pid: int | None, *, alive: bool, whole: bool = True) -> PlatformProcess:
+    def _process(self, name: str, pid: int | None, *, alive: bool, whole: bool = False) -> PlatformProcess:
         if pid is None or not alive:
             return PlatformProcess(name, alive)
         cpu, memory = self._sum(self._tree(pid, whole))
