@@ -35,6 +35,10 @@ def pages_of(url: str, task_id: str) -> dict[str, str]:
         running = [task["id"] for task in tasks if task["state"] == "RUNNING"]
         task_id = (running or [task["id"] for task in tasks] or ["none"])[0]
     task = f"/tasks/{task_id}"
+    with urlopen(f"{url}/api/compare/runs") as answer:
+        compared = ",".join(
+            run["id"] for run in json.load(answer)["runs"] if run["state"] not in ("QUEUED", "STARTING")
+        )
     with urlopen(f"{url}/api/sweeps?limit=50") as answer:
         sweeps = json.load(answer)["sweeps"]
     most = max(sweeps, key=lambda sweep: sweep["done"], default={"id": "none"})  # with the most to see
@@ -45,6 +49,8 @@ def pages_of(url: str, task_id: str) -> dict[str, str]:
         "tasks": "/tasks", "none-match": "/tasks?q=no-such-words", "new": "/new", "models": "/models", "task": task,
         "settings": f"{task}#settings", "checkpoints": f"{task}#checkpoints", "history": f"{task}#history",
         "missing": "/tasks/nope", "data": "/data", "opened": f"/data?{urlencode({'path': data})}" if data else "/data",
+        "compare": f"/compare?ids={compared}", "values": f"/compare?ids={compared}#values",
+        "differing": f"/compare?ids={compared}#settings", "compare-empty": "/compare",
         "trash": "/trash", "system": "/system", "sweeps": "/sweeps", "new-sweep": f"/sweeps/new?like={most['id']}",
         "sweep": sweep, "effects": f"{sweep}#effects", "trials": f"{sweep}#trials", "setup": f"{sweep}#setup",
     }  # fmt: skip

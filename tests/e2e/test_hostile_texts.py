@@ -1,7 +1,7 @@
 """What people, data and programs have written stays text on every page, whatever it looks like.
 
 The table: names, settings, errors, hints, reasons, log lines, colours of terminals, names of models, aliases, data
-files, weight files, sweeps, sample texts. Each holds all of `TRICKS` at once.
+files, weight files, sweeps, sample texts, metrics. Each holds all of `TRICKS` at once.
 """
 
 import json
@@ -12,6 +12,7 @@ import pytest
 from browser_site import Checked, Site, shown
 from playwright.sync_api import Browser, expect
 
+from minimind_platform.curves.buckets import Buckets
 from minimind_platform.machine.views import Notice
 from minimind_platform.tasks import TaskEvent
 from minimind_platform.views import Job, JobState
@@ -68,6 +69,7 @@ def poison(platform: Any) -> None:
     platform.trash.need(gone, user)
     platform.delete(gone.id)
     platform.trash.job = Job("j", "purge", "1", JobState.FAILED, at, error=HOSTILE)
+    platform.curves.foreign["c" * 32] = {HOSTILE: Buckets()}
     machine = platform.machine
     machine.notices = [Notice("idle_gpu", HOSTILE, {"task": HOSTILE, "minutes": 7})]
     machine.gpus = [replace(gpu, name=HOSTILE) for gpu in machine.gpus]
@@ -78,7 +80,8 @@ def poison(platform: Any) -> None:
 def test_what_looks_like_code_is_shown_and_never_run(browser: Browser, site: Site, language: str) -> None:
     poison(site.platform)
     checked = Checked(browser, site, language)
-    for path in PAGES:
+    compared = f"/compare?ids={','.join([*list(site.platform.all)[:2], 'c' * 32])}"
+    for path in (*PAGES, compared, f"{compared}#settings", f"/runs/{'c' * 32}"):
         shown(checked.page, path)
         expect(checked.page.get_by_text("window.owned = 1").first).to_be_attached()
         checked.page.wait_for_timeout(300)

@@ -11,7 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 from dash_app.texts import texts
 
 pytestmark = pytest.mark.browser
-PAGES = ("/tasks", "/tasks?q=no-such", "/new?type=grpo", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", "/nope")
+PAGES = (
+    "/tasks", "/tasks?q=no-such", "/new?type=grpo", "/models", "/tasks/a2", "/tasks/c4", "/tasks/nope", "/nope",
+    "/compare", "/runs/nope",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh", "dark")])

@@ -246,3 +246,23 @@ def test_many_threads_may_use_one_platform(platform):
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_task_and_a_run_of_others_are_found_by_name_and_compared(platform, mlflow):
+    task = platform.submit("pretrain", VALUES, name="side by side")
+    place = mlflow("experiments/create", {"name": "others"})["experiment_id"]
+    run_id = mlflow("runs/create", {"experiment_id": place, "run_name": "by the SIDE, 'theirs'"})["run"]["info"][
+        "run_id"
+    ]
+    mlflow("runs/log-parameter", {"run_id": run_id, "key": "hidden_size", "value": "32"})
+    rows = [{"key": Metric.LOSS, "value": 1 / n, "step": n, "timestamp": n} for n in range(1, 900)]
+    mlflow("runs/log-batch", {"run_id": run_id, "metrics": rows})
+    found = platform.comparisons.find("side")
+    assert [(run.id, run.is_task) for run in found] == [(task.id, True), (run_id, False)]
+    assert [run.id for run in platform.comparisons.find("'theirs' by")] == [run_id]
+    compared = platform.comparisons.of([task.id, run_id, "f" * 32])
+    assert [run.facts.params["hidden_size"] for run in compared.runs] == ["64", "32"]
+    assert [run.state for run in compared.runs] == ["QUEUED", "RUNNING"] and compared.missing == ["f" * 32]
+    assert run_id in compared.link and place in compared.link
+    curve = platform.comparisons.curves([task.id, run_id], [Metric.LOSS])[run_id].parts[Metric.LOSS]
+    assert (curve.width, len(curve.steps), curve.low[-1]) == (1, 899, 1 / 899)
