@@ -8,6 +8,7 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER = {
     "tests/e2e/test_main_job.py": "one platform, and a story told in order",
     "tests/integration/test_curves.py": "one tracking server",
+    "tests/integration/test_backup.py": "one tracking server",
     "tests/integration/test_faults.py": "one home with its servers",
     "tests/integration/test_several_processes.py": "one tracking server",
     "tests/integration/test_standalone.py": "one tracking server",

@@ -83,6 +83,9 @@ def _add_servers(command: Callable[..., argparse.ArgumentParser]) -> None:
     up.add_argument("--host", help="address of the web app; only this machine's own [127.0.0.1]")
     up.add_argument("--port", type=int, help="port of the web app [8050]")
     up.add_argument("--tracking-port", type=int, help="port of the tracking server [5000]")
+    from minimind_platform import cli_backup
+
+    cli_backup.add_commands(command)
     doctor = command("doctor", "Check this installation and say what to do about what is wrong.", _doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON")
 

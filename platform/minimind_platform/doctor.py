@@ -132,6 +132,8 @@ def _tracking_database(settings: Settings) -> Finding:
     import sqlite3
     from contextlib import closing
 
+    if settings.tracking_database_url:
+        return _tracking_elsewhere(settings)
     path = settings.mlruns_dir / "tracking.db"
     if settings.tracking_uri or not path.exists():
         text = f"elsewhere: {settings.tracking_uri}." if settings.tracking_uri else "there is none yet."
@@ -145,6 +147,17 @@ def _tracking_database(settings: Settings) -> Finding:
     if mode != "wal":
         return Finding("tracking data", "warn", "is not in WAL mode.", "Start the platform with `minimind up` once.")
     return Finding("tracking data", "ok", f"{runs} runs.")
+
+
+def _tracking_elsewhere(settings: Settings) -> Finding:
+    from minimind_platform.tracking_server import upgrade_needed
+
+    try:
+        needed = upgrade_needed(settings)
+    except PlatformError as error:
+        return Finding("tracking data", "fail", error.message, error.hint)
+    text = "is brought up to date when its server starts." if needed else "its database is up to date."
+    return Finding("tracking data", "ok", text)
 
 
 def _gpus() -> Finding:

@@ -60,26 +60,40 @@ def upgrade_database(settings: Settings) -> None:
     Raises:
         PlatformError: it cannot be opened or migrated, or a newer MLflow has written it.
     """
+    if not upgrade_needed(settings):
+        return
     engine = make_engine(settings.tracking_database)
-    known, newest = _revisions()
     try:
         with alone(engine):
-            with engine.connect() as connection:
-                if not inspect(connection).has_table("alembic_version"):
-                    return
-                found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-            if found in (None, newest):
-                return
-            if found not in known:
-                raise PlatformError(
-                    f"The tracking database {engine.url} has version {found}, which the MLflow of this installation "
-                    f"does not know; its newest is {newest}. Update MiniMind Platform, or restore a backup."
-                )
-            _upgrade(settings)
+            if upgrade_needed(settings):  # else another process was faster
+                _upgrade(settings)
+    finally:
+        engine.dispose()
+
+
+def upgrade_needed(settings: Settings) -> bool:
+    """Whether an older MLflow has written the database.
+
+    Raises:
+        PlatformError: it cannot be opened, or a newer MLflow has written it.
+    """
+    engine = make_engine(settings.tracking_database)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            found = connection.scalar(text("SELECT version_num FROM alembic_version"))
     except DatabaseError as error:
         raise PlatformError(f"The tracking database {engine.url} cannot be opened: {error.orig}.") from error
     finally:
         engine.dispose()
+    known, newest = _revisions()
+    if found is not None and found not in known:
+        raise PlatformError(
+            f"The tracking database {engine.url} has version {found}, which the MLflow of this installation "
+            f"does not know; its newest is {newest}. Update MiniMind Platform, or restore a backup."
+        )
+    return found not in (None, newest)
 
 
 def _upgrade(settings: Settings) -> None:

@@ -77,7 +77,7 @@ class RunRemover:
         if run["info"].get("lifecycle_stage") != "deleted":
             self._gone_is_fine("POST", "runs/delete", run_id=run_id)
         artifacts = self._tracking.delete_artifacts(run["info"].get("artifact_uri", ""))
-        if self._settings.tracking_uri:
+        if self._settings.tracking_uri and not self._settings.tracking_database_url:
             what = "its rows" if artifacts else "its rows and artifacts"
             return (
                 f"{what} in {self._settings.tracking_uri}: whoever runs that server removes them with `mlflow gc "
@@ -106,6 +106,5 @@ class RunRemover:
         if self._opened is None:
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-            url = f"sqlite:///{(self._settings.mlruns_dir / 'tracking.db').absolute()}"
-            self._opened = SqlAlchemyStore(url, str(self._settings.artifacts_dir))
+            self._opened = SqlAlchemyStore(self._settings.tracking_database, str(self._settings.artifacts_dir))
         return self._opened
