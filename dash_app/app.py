@@ -18,6 +18,7 @@ from dash_app.rest_bulk import bulk_router
 from dash_app.rest_compare import compare_router
 from dash_app.rest_curves import curves_router
 from dash_app.rest_data import data_router
+from dash_app.rest_form import form_router
 from dash_app.rest_lists import lists_router
 from dash_app.rest_log import log_router
 from dash_app.rest_samples import samples_router
@@ -46,6 +47,7 @@ def create_app(platform: "Platform") -> FastAPI:
     app.include_router(curves_router(platform))
     app.include_router(compare_router(platform))
     app.include_router(data_router(platform))
+    app.include_router(form_router(platform))
     app.include_router(log_router(platform))
     app.include_router(samples_router(platform))
     app.include_router(sweeps_router(platform))

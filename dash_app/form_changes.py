@@ -89,8 +89,11 @@ def switched(platform: "Platform", form: dict[str, Any], before: str, t: Texts) 
     types = platform.training_types()
     chosen, values = form["type"], dict(form["values"])
     updates: Updates = {}
+    written = form["trigger"] == "written"
+    if written:
+        updates |= _written(form, t)
     if chosen != before:
-        values = start_form.switched_values(types, before, chosen, values)
+        values = values if written else start_form.switched_values(types, before, chosen, values)
         shown = forms.type_fields(types, chosen)
         for name in forms.union_fields(types):
             updates[f"entry-{name}"] = {"hidden": name not in shown}
@@ -116,7 +119,7 @@ def switched(platform: "Platform", form: dict[str, Any], before: str, t: Texts) 
     elif form["trigger"] == "start" and form["start"]:
         values |= start_form.values_of(types[chosen])[form["start"]]
     for name, value in values.items():
-        if value != form["values"].get(name):
+        if written or value != form["values"].get(name):
             updates[f"field-{name}"] = {"value": value}
     preset = preset_of(platform, chosen, values)
     if preset != form["preset"]:
@@ -193,18 +196,32 @@ def types_to_choose(types: forms.Types, chosen: str, t: Texts) -> dbc.RadioItems
     return dbc.RadioItems(id="task-type", options=options, value=chosen, class_name="choices")
 
 
+def priorities(chosen: str, t: Texts) -> Any:
+    """The priorities to choose from; one that has no word is offered as a number."""
+    options: Any = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in PRIORITIES]
+    return options if chosen in dict(PRIORITIES).values() else [*options, {"label": chosen, "value": chosen}]
+
+
+def _written(form: dict[str, Any], t: Texts) -> Updates:
+    """Type, name and priority that were written as text; the settings follow as values that have changed."""
+    priority = str(form["priority"] or 0)
+    return {
+        "task-type": {"value": form["type"]},
+        "task-name": {"value": form["name"]},
+        "task-priority": {"value": priority, "options": priorities(priority, t)},
+    }
+
+
 def labels(page: str, name: str, priority: str, t: Texts) -> html.Div:
     """What it is called, and how urgent it is.
 
     Args:
         page: begin of the keys of the texts about the name.
         name: to begin with.
-        priority: to begin with; one that has no word is offered as a number.
+        priority: to begin with.
         t: the language.
     """
-    options: Any = [{"label": t(f"new.priority_{key}"), "value": value} for key, value in PRIORITIES]
-    if priority not in dict(PRIORITIES).values():
-        options.append({"label": priority, "value": priority})
+    options = priorities(priority, t)
     hint = t(f"{page}.name_placeholder")
     parts = [
         [

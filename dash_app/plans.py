@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dash import html
+from dash import dcc, html
 
 from dash_app import formats
 from dash_app.components import attributes, icon
@@ -33,20 +33,39 @@ def plan(preflight: "Preflight | None", t: Texts) -> list[Any]:
     rows = (
         ("parameters", formats.short(preflight.parameters)),
         *([("trainable", formats.short(preflight.trainable))] if preflight.trainable else []),
-        *(_of_answers(preflight) if preflight.seconds is None else _of_rows(preflight, t)),
-        ("disk", formats.size(preflight.disk_bytes)),
+        *(_of_answers(preflight) if preflight.answers_a_step else _of_rows(preflight)),
+        *([] if preflight.seconds is None else [("time", "≈ " + formats.duration(preflight.seconds, t))]),
+        ("memory", "≈ " + _of(preflight.memory_bytes, preflight.device_bytes, t)),
+        ("disk", "≤ " + _of(preflight.disk_bytes, preflight.free_disk_bytes, t)),
     )
     entries = [html.Div([html.Dt(t(f"new.plan_{key}")), html.Dd(text, id=f"plan-{key}")]) for key, text in rows]
-    source = "unknown" if preflight.seconds is None else "measured" if preflight.estimated_from else "rule"
-    return [html.Dl(entries), html.P(t(f"new.plan_{source}"), className="quiet")]
+    return [*_warnings(preflight, t), html.Dl(entries), html.P(_source(preflight, t), className="quiet")]
 
 
-def _of_rows(preflight: "Preflight", t: Texts) -> list[tuple[str, str]]:
+def _of(needed: int, there: int, t: Texts) -> str:
+    """What is needed, of what is there."""
+    return t("new.plan_of", n=formats.size(needed), there=formats.size(there)) if there else formats.size(needed)
+
+
+def _warnings(preflight: "Preflight", t: Texts) -> list[Any]:
+    found = [("memory", preflight.too_large), ("disk", preflight.too_much)]
+    warn = icon("exclamation-triangle-fill")
+    return [html.P([warn, t(f"new.plan_no_{key}")], className="plan-warn") for key, short in found if short]
+
+
+def _source(preflight: "Preflight", t: Texts) -> Any:
+    """Where the time is known from."""
+    if not preflight.estimated_from:
+        return t("new.plan_unknown" if preflight.seconds is None else "new.plan_rule")
+    name = preflight.estimated_name or preflight.estimated_from[:8]
+    return [t("new.plan_measured"), " ", dcc.Link(name, href=f"/tasks/{preflight.estimated_from}", target="_blank")]
+
+
+def _of_rows(preflight: "Preflight") -> list[tuple[str, str]]:
     return [
         ("rows", formats.whole(preflight.rows)),
         ("tokens", formats.short(preflight.tokens)),
         ("steps", formats.whole(preflight.steps)),
-        ("time", "≈ " + formats.duration(preflight.seconds or 0.0, t)),
     ]
 
 
@@ -57,7 +76,6 @@ def _of_answers(preflight: "Preflight") -> list[tuple[str, str]]:
         ("steps", formats.whole(preflight.steps)),
         ("answers", formats.whole(preflight.answers_a_step)),
         ("written", "≤ " + formats.short(preflight.written_a_step)),
-        ("memory", "≥ " + formats.size(preflight.memory_bytes)),
     ]
 
 

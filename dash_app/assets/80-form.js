@@ -44,7 +44,17 @@
       latest = latest || untouched(page);
       window.dash_clientside.set_props(page.id === "new-sweep" ? "sweep-change" : "form-change", { data: Object.assign({ trigger, tried, count: count++ }, latest, parts) });
       trigger = "";
+      document.dispatchEvent(new CustomEvent("form-changed"));
     }, PAUSE);
+  }
+
+  // What the form holds now, and what somebody has written elsewhere, into it.
+  const now = () => latest || untouched(formPage());
+  function write(written) {
+    clearTimeout(timer);
+    const { type, name, priority } = written;
+    latest = Object.assign({}, now(), { type, name, priority, values: Object.assign({}, now().values, written.values) });
+    window.dash_clientside.set_props("form-change", { data: Object.assign({ trigger: "written", tried, count: count++ }, latest) });
   }
 
   // The key is the page's, so that two clicks, or a click and a repeat by the browser, make one task.
@@ -121,5 +131,6 @@
 
   window.dash_clientside.minimind = Object.assign(window.dash_clientside.minimind || {}, { formChanged, formSubmitted });
   mm.formTouched = formTouched;
+  mm.form = { now, write };
   mm.pages.push(start);
 })();

@@ -25,6 +25,7 @@ from dash_app.form_changes import (
 )
 from dash_app.plans import advice, plan, plan_card
 from dash_app.texts import Texts
+from dash_app.written_panel import like_picker, written_panel
 from minimind_platform.errors import PlatformError, SettingsError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
     first = card(
         t("new.type"),
         [
+            like_picker(t),
             types_to_choose(types, chosen, t),
             start_form.entry(types[chosen], values, t),
             labels("new", parent.name if parent else "", "0", t),
@@ -74,7 +76,10 @@ def layout(platform: "Platform", query: dict[str, str], t: Texts) -> html.Div:
             cloned,
             html.Div(id="form-summary", tabIndex="-1", role="alert"),
             html.Div(
-                [html.Div([first, *cards], className="form-cards"), plan_card(known, types[chosen], t)],
+                [
+                    html.Div([first, *cards, written_panel(t)], className="form-cards"),
+                    plan_card(known, types[chosen], t),
+                ],
                 className="form-columns",
             ),
             dcc.Store(id="form-type", data=chosen),

@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from dash_app.texts import en, en_fields, en_rewards, en_sweeps, zh, zh_fields, zh_rewards, zh_sweeps
+from dash_app.texts import en, en_fields, en_form, en_rewards, en_sweeps, zh, zh_fields, zh_form, zh_rewards, zh_sweeps
 
 if TYPE_CHECKING:
     from minimind_platform import ConfigField, Problem, RewardKind, Start, TrainingType
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LANGUAGES = {"en": (en, en_fields), "zh": (zh, zh_fields)}
 REWARDS = {"en": en_rewards, "zh": zh_rewards}
 SWEEPS = {"en": en_sweeps, "zh": zh_sweeps}
+FORMS = {"en": en_form, "zh": zh_form}
 DEFAULT_LANGUAGE = "en"
 
 
@@ -32,7 +33,7 @@ class Texts:
         self.hub_texts: dict[str, str] = pages.HUB
         self.labels: dict[str, str] = fields.LABELS
         self.helps: dict[str, str] = fields.HELP
-        self.problems: dict[str, str] = fields.PROBLEMS | SWEEPS[language].PROBLEMS
+        self.problems: dict[str, str] = fields.PROBLEMS | SWEEPS[language].PROBLEMS | FORMS[language].PROBLEMS
         self.starts: dict[str, tuple[str, str]] = fields.STARTS
         self.rewards: dict[str, tuple[str, str]] = rewards.KINDS
         self.options: dict[str, str] = rewards.OPTIONS

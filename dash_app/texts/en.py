@@ -3,6 +3,7 @@
 from dash_app.texts.en_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.en_data import HUB as HUB
 from dash_app.texts.en_data import TEXTS as DATA_TEXTS
+from dash_app.texts.en_form import TEXTS as FORM_TEXTS
 from dash_app.texts.en_log import TEXTS as LOG_TEXTS
 from dash_app.texts.en_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.en_sweeps import SENTENCES as SWEEP_SENTENCES
@@ -12,7 +13,7 @@ from dash_app.texts.en_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "en"
 
-MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS | SYSTEM_TEXTS
+MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | FORM_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS | SYSTEM_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "Try again",
@@ -112,7 +113,7 @@ TEXTS: dict[str, str] = {
     "new.plan_disk": "Disk",
     "new.plan_rule": "Time is a rule of thumb; no similar training was measured yet.",
     "new.advice_set": "Set to {value}",
-    "new.plan_measured": "Time as measured in an earlier task.",
+    "new.plan_measured": "Time as measured in",
     "new.submit": "Start training",
     "new.submit_hint": "or press Ctrl + Enter",
     "new.problems_one": "One setting needs a change:",

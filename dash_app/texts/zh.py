@@ -3,6 +3,7 @@
 from dash_app.texts.zh_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.zh_data import HUB as HUB
 from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
+from dash_app.texts.zh_form import TEXTS as FORM_TEXTS
 from dash_app.texts.zh_log import TEXTS as LOG_TEXTS
 from dash_app.texts.zh_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.zh_sweeps import SENTENCES as SWEEP_SENTENCES
@@ -12,7 +13,7 @@ from dash_app.texts.zh_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "zh-CN"
 
-MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS | SYSTEM_TEXTS
+MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | FORM_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS | SYSTEM_TEXTS
 
 TEXTS: dict[str, str] = {
     "again": "重试",
@@ -111,7 +112,7 @@ TEXTS: dict[str, str] = {
     "new.plan_disk": "磁盘",
     "new.plan_rule": "用时按经验估算，尚无相近的训练可供参考。",
     "new.advice_set": "设为 {value}",
-    "new.plan_measured": "用时根据以往任务的实测速度估算。",
+    "new.plan_measured": "用时参照实测任务：",
     "new.submit": "开始训练",
     "new.submit_hint": "或按 Ctrl + Enter",
     "new.problems_one": "有 1 项设置需要修改：",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from minimind_platform.sweeps.spec import Objective, SweepSpec
     from minimind_platform.sweeps.views import Sweep, SweepCheck, SweepPage, SweepState, Trial, TrialState
     from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
+    from minimind_platform.typed_settings import as_command, as_python
     from minimind_platform.views import (
         Check,
         Dataset,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         TrainingType,
         WeightFile,
     )
+    from minimind_platform.written_settings import as_yaml, read_yaml, with_own_names
     from trainer.fields import ConfigField, RewardKind
     from trainer.names import Alias, ErrorClass, Metric, reward_metric
     from trainer.presets import DEFAULT_PRESET, Preset, matching_preset
@@ -67,6 +69,8 @@ _HOMES = {
     "minimind_platform.sweeps.views": ("Sweep", "SweepCheck", "SweepPage", "SweepState", "Trial", "TrialState"),
     "minimind_platform.sweeps.handle": ("SweepHandle", "SweepPausedError"),
     "minimind_platform.tasks": ("ACTIVE", "ENDED", "Progress", "State", "Task", "TaskEvent", "TaskPage"),
+    "minimind_platform.typed_settings": ("as_command", "as_python"),
+    "minimind_platform.written_settings": ("as_yaml", "read_yaml", "with_own_names"),
     "minimind_platform.views": (
         "Check",
         "Dataset",
@@ -159,10 +163,15 @@ __all__ = [
     "TrialState",
     "Wanted",
     "WeightFile",
+    "as_command",
+    "as_python",
+    "as_yaml",
     "attempts_of",
     "matching_preset",
+    "read_yaml",
     "reward_metric",
     "rewards_in_words",
+    "with_own_names",
 ]
 
 

@@ -20,18 +20,21 @@ MODEL_HEADS = ("MODEL", "TYPE", "STEP", "LOSS", "EVAL", "SIZE", "TASK", "CREATED
 
 def takes(preflight: Preflight) -> str:
     """What a training will take, in a sentence."""
-    if preflight.seconds is None:
+    source = f"as task {preflight.estimated_from[:SHORT]}" if preflight.estimated_from else "a rough guess"
+    time = f"about {tables.duration(preflight.seconds)} ({source}), " if preflight.seconds is not None else ""
+    room = f"{time}about {tables.size(preflight.memory_bytes)} of memory, {tables.size(preflight.disk_bytes)} of disk."
+    room += " The device has less memory." if preflight.too_large else ""
+    room += " The disk has less room." if preflight.too_much else ""
+    if preflight.answers_a_step:
         return (
             f"{tables.amount(preflight.parameters)} parameters, {preflight.rows:,} prompts, {preflight.steps:,} steps "
             f"of {preflight.answers_a_step:,} answers with at most {tables.amount(preflight.written_a_step)} tokens, "
-            f"at least {tables.size(preflight.memory_bytes)} of memory, {tables.size(preflight.disk_bytes)} of disk."
+            f"{room}"
         )
-    source = f"as task {preflight.estimated_from[:SHORT]}" if preflight.estimated_from else "a rough guess"
     trained = f" ({tables.amount(preflight.trainable)} of them trained)" if preflight.trainable else ""
     return (
         f"{tables.amount(preflight.parameters)} parameters{trained}, {preflight.rows:,} rows, "
-        f"{tables.amount(preflight.tokens)} tokens a pass, {preflight.steps:,} steps, "
-        f"about {tables.duration(preflight.seconds)} ({source}), {tables.size(preflight.disk_bytes)} of disk."
+        f"{tables.amount(preflight.tokens)} tokens a pass, {preflight.steps:,} steps, {room}"
     )
 
 

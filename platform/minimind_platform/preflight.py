@@ -1,9 +1,10 @@
-"""What a training will take, before it starts: parameters, rows, tokens, steps, time and disk.
+"""What a training will take, before it starts: parameters, rows, tokens, steps, time, memory and disk.
 
     preflight = estimate(plan, tasks=store.page(...).tasks)
 
-The speed is that of the newest task like it on the same kind of device. Before there is one, it is a rule of thumb by
-floating-point operations, which can be off by a factor of three.
+The speed is that of the newest task like it on the same kind of device, of the same type if there is one. Before there
+is any, it is a rule of thumb by floating-point operations, which can be off by a factor of three. How long a training
+by rewards takes is told only after one like it.
 """
 
 import json
@@ -13,15 +14,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 import trainer
 from minimind_platform.devices import gpus
+from minimind_platform.memory import Beside, memory_bytes
 from minimind_platform.row_samples import RowSample
 from minimind_platform.tasks import Task
 from minimind_platform.views import Preflight
 from trainer.base_sizes import base_sizes
 from trainer.configs import DistillConfig, DPOConfig, LoRAConfig, TrainConfig, parse_config
 from trainer.errors import SettingsError
-from trainer.rl_config import RolloutConfig
+from trainer.rl_config import PPOConfig, RolloutConfig
 from trainer.sizes import (
     VOCAB_SIZE,
     ModelSizes,
@@ -44,8 +48,8 @@ ALIKE = 0.2
 FORWARD = 3
 """A teacher costs a third of a student of its size, as does a reference: neither has a backward pass, which is twice
 the forward one."""
-WEIGHT_BYTES, TRAINED_BYTES = 4, 16
-"""In memory, of a parameter: the weight; with its gradient and the two numbers of the optimizer."""
+WEIGHT_BYTES = 4
+"""On disk, of a parameter of the reference."""
 START_SECONDS = 8.0
 """Until the first step: imports, model, data."""
 
@@ -94,7 +98,7 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
     """Work out what a plan takes. Tasks are those to learn the speed from, newest first."""
     config, count = plan.config, parameters(plan.sizes)
     if isinstance(config, RolloutConfig):
-        return _of_rollouts(plan, config)
+        return _of_rollouts(plan, config, tasks)
     held_out = _held_out(config, plan.sample.rows) / max(1, plan.sample.rows)
     tokens = plan.sample.tokens(config.max_seq_len)
     steps, all_steps = _steps(config, plan.sample.rows)
@@ -104,6 +108,7 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
     speed, source = _speed(plan, tasks)
     trained = tokens * (1 - held_out) * config.epochs * steps / all_steps
     once = tokens / FORWARD if isinstance(config, DPOConfig) else 0.0
+    a_batch = min(config.batch_size / config.num_processes, plan.sample.rows) * tokens / max(1, plan.sample.rows)
     return Preflight(
         parameters=count + trainable,
         rows=plan.sample.rows,
@@ -112,8 +117,11 @@ def estimate(plan: Plan, tasks: Iterable[Task]) -> Preflight:
         seconds=START_SECONDS + (trained + once) / speed,
         disk_bytes=_kept(config, steps) * checkpoint_bytes(trainable or count),
         tokens_per_second=speed,
-        estimated_from=source,
+        estimated_from=source.id if source else "",
+        estimated_name=source.name if source else "",
         trainable=trainable,
+        memory_bytes=memory_bytes(config, plan.sizes, a_batch, Beside(plan.teacher)),
+        device_bytes=device_bytes(config.device),
     )
 
 
@@ -135,8 +143,8 @@ def _kept(config: TrainConfig, steps: int) -> int:
     return config.keep_checkpoints + config.keep_best + for_good
 
 
-def _of_rollouts(plan: Plan, config: RolloutConfig) -> Preflight:
-    """Of a training by rewards. Nobody knows how long the answers will get, so no time is told."""
+def _of_rollouts(plan: Plan, config: RolloutConfig, tasks: Iterable[Task]) -> Preflight:
+    """Of a training by rewards. Nobody knows how long answers will get; only a training like it tells the time."""
     count, sample = parameters(plan.sizes), plan.sample
     fitting = [length for length in sample.lengths if length <= config.max_seq_len]
     prompts = round(sample.rows * len(fitting) / max(1, len(sample.lengths)))
@@ -145,19 +153,62 @@ def _of_rollouts(plan: Plan, config: RolloutConfig) -> Preflight:
     trained = 2 * count if config.has_critic else count
     kept = count if config.has_reference else 0
     steps = _steps(config, prompts)[0]
+    seconds, source = _seconds_a_step(plan, config, tasks)
+    prompt = sum(fitting) / max(1, len(fitting))
+    learned = min(answers, _learned_at_once(config)) * (prompt + config.max_gen_len) / config.num_processes
+    beside = Beside(answers=math.ceil(answers / config.num_processes), answer_tokens=round(prompt) + config.max_gen_len)
     return Preflight(
         parameters=count,
         rows=prompts,
-        tokens=round(prompts * sum(fitting) / max(1, len(fitting))),
+        tokens=round(prompts * prompt),
         steps=steps,
-        seconds=None,
+        seconds=START_SECONDS + seconds * steps if source else None,
         disk_bytes=_kept(config, steps) * checkpoint_bytes(trained) + WEIGHT_BYTES * kept,
         tokens_per_second=None,
-        estimated_from="",
+        estimated_from=source.id if source else "",
+        estimated_name=source.name if source else "",
         answers_a_step=answers,
         written_a_step=answers * config.max_gen_len,
-        memory_bytes=TRAINED_BYTES * trained + WEIGHT_BYTES * kept,
+        memory_bytes=memory_bytes(config, plan.sizes, learned, beside),
+        device_bytes=device_bytes(config.device),
     )
+
+
+def _learned_at_once(config: RolloutConfig) -> int:
+    """Answers that go through the model together, with a backward pass."""
+    return config.mini_batch_size if isinstance(config, PPOConfig) else config.batch_size * config.answers_per_prompt
+
+
+def _seconds_a_step(plan: Plan, config: RolloutConfig, tasks: Iterable[Task]) -> tuple[float, Task | None]:
+    """Time of a step of the newest finished task of this type, size and amount of answers, or None."""
+    kind, wanted = device_kind(config.device), _work(plan.sizes, None)
+    written = config.batch_size * config.accumulation_steps * config.answers_per_prompt * config.max_gen_len
+    for task in tasks:
+        begin, end, steps = task.started_at, task.ended_at, task.progress.step
+        if task.type != config.type or not (begin and end and steps) or _kind_of(task) != kind or task.attempt > 1:
+            continue
+        try:
+            had = parse_config(task.type, task.config)
+        except SettingsError:
+            continue  # of an older version of the settings
+        assert isinstance(had, RolloutConfig)
+        answers = had.batch_size * had.accumulation_steps * had.answers_per_prompt * had.max_gen_len
+        work = _work(_sizes_of(had), None)
+        if abs(work - wanted) <= ALIKE * wanted and abs(answers - written) <= ALIKE * written:
+            return max(0.0, end - begin - START_SECONDS) / steps, task
+    return 0.0, None
+
+
+def _kind_of(task: Task) -> str:
+    return device_kind(task.device or task.config.get("device", "auto"))
+
+
+def device_bytes(device: str) -> int:
+    """Memory of what a training with this setting computes on: a GPU's, of several the smallest, or the machine's."""
+    if device_kind(device) == "cpu":
+        return psutil.virtual_memory().total
+    found = [gpu for gpu in gpus() if device in ("auto", "cuda", gpu.slot)]
+    return min((gpu.memory_mb for gpu in found), default=0) << 20
 
 
 def device_kind(device: str) -> str:
@@ -167,13 +218,13 @@ def device_kind(device: str) -> str:
     return device.partition(":")[0]
 
 
-def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
-    """Tokens a second, and the task that they were seen in."""
+def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, Task | None]:
+    """Tokens a second, and the task that they were seen in, rather one of the same type than a newer one."""
     kind = device_kind(plan.config.device)
     wanted = _work(plan.sizes, plan.teacher)
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task.type != plan.config.type):
         speed = task.progress.tokens_per_second
-        if not speed or device_kind(task.device or task.config.get("device", "auto")) != kind:
+        if not speed or _kind_of(task) != kind:
             continue
         try:
             config = parse_config(task.type, task.config)
@@ -181,7 +232,7 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
             continue  # of an older version of the settings
         had = _work_of(config, plan)
         if had is not None and abs(had - wanted) <= ALIKE * wanted:
-            return speed, task.id
+            return speed, task
     length = min(
         plan.config.max_seq_len, max(1, plan.sample.tokens(plan.config.max_seq_len) // max(1, plan.sample.rows))
     )
@@ -190,7 +241,7 @@ def _speed(plan: Plan, tasks: Iterable[Task]) -> tuple[float, str]:
     a_token = flops_per_token(plan.sizes, length)
     if plan.teacher is not None:
         a_token += flops_per_token(plan.teacher, length) / FORWARD
-    return operations / a_token, ""
+    return operations / a_token, None
 
 
 def _work_of(config: TrainConfig, plan: Plan) -> float | None:
@@ -198,14 +249,18 @@ def _work_of(config: TrainConfig, plan: Plan) -> float | None:
     the sizes of its teacher are not known."""
     if isinstance(config, RolloutConfig):
         return None
-    base = Path(config.from_weight) if config.from_weight.startswith("/") else None
-    sizes = model_sizes(config, base)
+    sizes = _sizes_of(config)
     if not isinstance(config, DistillConfig):
         return _work(sizes, None)
     ours = plan.config.from_teacher_weight if isinstance(plan.config, DistillConfig) else ""
     same = config.from_teacher_weight == ours
     teacher = plan.teacher if same else teacher_sizes(Path(config.from_teacher_weight))
     return None if teacher is None else _work(sizes, teacher)
+
+
+def _sizes_of(config: TrainConfig) -> ModelSizes:
+    """The sizes of an earlier task's model."""
+    return model_sizes(config, Path(config.from_weight) if config.from_weight.startswith("/") else None)
 
 
 def _work(sizes: ModelSizes, teacher: ModelSizes | None) -> float:

@@ -8,9 +8,11 @@ Safe to use from many threads.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ class Platform(Catalogue, Following, Searching):
             checked.problems.append(Problem(checked.unavailable_field, "tracking_unavailable", message))
         try:
             plan = self._checks.plan(checked)
-            preflight = estimate(plan, self._measured()) if plan else None
+            preflight = replace(estimate(plan, self._measured(type)), free_disk_bytes=self._free()) if plan else None
         except (OSError, ValueError, PlatformError):
             preflight = None  # the file went away or cannot be tokenised; the training would tell
         steps, rows = (preflight.steps, preflight.rows) if preflight else (0, 0)
@@ -333,11 +335,21 @@ class Platform(Catalogue, Following, Searching):
         """Path to the run in MLflow's own pages."""
         return runs.run_link(self.task(id))
 
-    def _measured(self) -> list[Task]:
+    def _measured(self, kind: str) -> list[Task]:
+        """Tasks to learn a speed from: the newest of a type, and the newest of all."""
         from minimind_platform.listing import ListQuery
 
         states = [State.RUNNING, State.FINISHED]
-        return self._store.page(ListQuery(states, archived=None, limit=MEASURED_TASKS)).tasks
+        queries = [ListQuery(states, types=types, archived=None, limit=MEASURED_TASKS) for types in ((kind,), ())]
+        return list({task.id: task for query in queries for task in self._store.page(query).tasks}.values())
+
+    def _free(self) -> int:
+        """Bytes that are free where checkpoints are kept; 0 where that cannot be told."""
+        folder = self.settings.out_dir
+        try:
+            return shutil.disk_usage(folder if folder.exists() else self.settings.home).free
+        except OSError:
+            return 0
 
     def _moved(self, id: str, decide: Any) -> Task:  # noqa: A002
         """Move a task as `decide` says; once more if somebody else moved it in between."""

@@ -39,7 +39,23 @@ class Preflight:
     written_a_step: int = 0
     """Tokens of these answers at most."""
     memory_bytes: int = 0
-    """What weights, gradients and optimizer take at least, with those of reference and critic."""
+    """Of the device, by the formula of docs/training.md, of each process."""
+    device_bytes: int = 0
+    """Memory that the device has; 0 where it is not known."""
+    free_disk_bytes: int = 0
+    """What is free where checkpoints are kept; 0 where it is not known."""
+    estimated_name: str = ""
+    """What the task is called whose speed was taken."""
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the device has too little memory for it."""
+        return 0 < self.device_bytes < self.memory_bytes
+
+    @property
+    def too_much(self) -> bool:
+        """Whether the disk has too little room for the checkpoints."""
+        return 0 < self.free_disk_bytes < self.disk_bytes
 
 
 @dataclass(frozen=True)

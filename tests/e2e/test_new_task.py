@@ -1,6 +1,7 @@
 """The form of a new task in a real browser, against the platform in memory."""
 
 import json
+import re
 import time
 
 import pytest
@@ -105,7 +106,7 @@ def test_from_rewards_to_samples(page: Page, site: Site) -> None:
     page.locator("#tab-samples").click()
     expect(page.locator("#samples-rows")).to_contain_text("No samples yet")
     file = site.platform.samples_file(page.url.split("/")[-1].partition("#")[0])
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     sample = {"prompt": HTML, "completion": "word " * 99, "gt": ["4"], "rewards": {"answer": 1.0}, "advantage": 0.5}
     rows = [sample | {"step": step, "reward": step % 3, "tokens": 99, "ended": False} for step in range(1, 31)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -134,3 +135,64 @@ def test_train_from_this_and_clone_fill_in_the_form(page: Page) -> None:
     page.locator("#action-clone").click()
     expect(page.locator("#task-name")).to_have_value("pretrain-512d-8l")
     expect(page.locator("#field-hidden_size")).to_have_value("512")
+
+
+def test_form_and_yaml_are_the_same_settings(page: Page, site: Site) -> None:
+    shown(page, f"/new?data={DATA}")
+    page.locator("#written summary").click()
+    area = page.locator("#written-yaml")
+    expect(area).to_have_value(re.compile(f"type: pretrain\nsettings:\n  data_path: {DATA}\n"))
+    page.locator("#field-epochs").fill("7")
+    expect(area).to_have_value(re.compile("epochs: 7"))
+    page.locator("#tab-command").click()
+    expect(page.locator("#written-command")).to_have_text(f"minimind submit pretrain --data_path {DATA} --epochs 7")
+    page.locator("#tab-python").click()
+    expect(page.locator("#written-python")).to_contain_text("'epochs': 7")
+    page.locator("#tab-yaml").click()
+
+    text = "# mine\ntype: grpo\nname: by hand\npriority: 3\nsettings:\n  data_path: dataset/x.jsonl\n  epoch: 2\n"
+    area.fill(text + "  batch_size: many\n  rewards:\n  - kind: length\n    weight: 2\n")
+    expect(page.locator("#written-problems li")).to_have_count(3)
+    expect(page.locator("#written-problems")).to_contain_text("Line 7 There is no setting 'epoch' in grpo.")
+    expect(page.locator("#written-problems")).to_contain_text("Line 8 Prompts a batch: ")
+    expect(page.locator("#task-type input[value=grpo]")).to_be_checked()
+    expect(page.locator("#task-name")).to_have_value("by hand")
+    expect(page.locator("#task-priority")).to_have_value("3")
+    expect(page.locator("#field-batch_size")).to_have_value("many")
+    expect(page.locator("#error-batch_size")).to_contain_text("whole number")
+    expect(page.locator(".reward-card")).to_have_count(1)
+    expect(page.locator("#field-epochs")).to_have_value("1")
+    page.locator("#field-batch_size").fill("4")
+    expect(page.locator("#written-kept")).to_be_visible()
+    assert area.input_value().startswith("# mine")
+    page.locator("#written-again").click()
+    expect(area).to_have_value(re.compile("name: by hand\npriority: 3\n.*batch_size: 4", re.DOTALL))
+    expect(page.locator("#written-problems li")).to_have_count(0)
+
+    area.fill("type: [")
+    expect(page.locator("#written-problems")).to_contain_text("Line 1 This is not YAML")
+    expect(page.locator("#task-name")).to_have_value("by hand")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#written-upload").click()
+    content = json.dumps({"type": "pretrain", "config": {"data_path": DATA, "hidden_size": 128, "use_moe": True}})
+    chooser.value.set_files({"name": "config.json", "mimeType": "application/json", "buffer": content.encode()})
+    expect(page.locator("#field-hidden_size")).to_have_value("128")
+    expect(page.locator("#field-use_moe")).to_be_checked()
+    with page.expect_download() as download:
+        page.locator("#written-download").click()
+    assert download.value.suggested_filename == "pretrain.yaml"
+    assert download.value.path().read_text() == content
+    page.locator("#submit-task").click()
+    expect(page.locator("#task-state")).to_have_text("Queued")
+    assert max(site.platform.all.values(), key=lambda t: t.created_at).config["hidden_size"] == 128
+
+
+def test_a_new_task_like_an_earlier_one_is_found_by_its_name(page: Page) -> None:
+    shown(page, "/new")
+    page.locator("#like summary").click()
+    expect(page.locator("#like-found a")).to_have_count(8)
+    page.locator("#like-words").fill("first")
+    expect(page.locator("#like-found a")).to_have_count(1)
+    page.locator("#like-found a").click()
+    expect(page.locator("#task-name")).to_have_value("tiny-first-try")
+    expect(page.locator("#field-hidden_size")).to_have_value("128")

@@ -1,0 +1,40 @@
+"""新任务设置的文本形式，以及可供参考的以往任务，中文文本。"""
+
+TEXTS: dict[str, str] = {
+    "new.plan_of": "{n}，共 {there}",
+    "new.plan_no_memory": "所需内存可能超过设备所有。请调低 batch_size 或 max_seq_len，或打开 gradient_checkpointing。",
+    "new.plan_no_disk": "磁盘放不下要保留的检查点。请调低 keep_checkpoints，或腾出空间。",
+    "like.title": "参照以往任务",
+    "like.search": "搜索以往任务",
+    "like.found": "以往任务",
+    "js.like_none": "没有符合的任务。",
+    "written.title": "YAML、命令行与 Python",
+    "written.hint": "同样的设置，便于保存、修改与复制",
+    "written.tabs": "设置的写法",
+    "written.tab_yaml": "YAML",
+    "written.tab_command": "命令行",
+    "written.tab_python": "Python",
+    "written.yaml_help": "与默认值不同的设置。在这里修改与在上面的表单中修改，效果相同。",
+    "written.command_help": "在命令行中提交同样的训练。",
+    "written.python_help": "在 Python 中提交同样的训练。",
+    "written.copy": "复制",
+    "written.upload": "上传",
+    "written.download": "下载",
+    "written.kept": "文本中有表单无法容纳的内容，因此保持原样。",
+    "written.from_form": "改用表单的内容",
+    "js.written_line": "第 {n} 行",
+    "js.written_copied": "已复制。",
+    "js.written_large": "这个文件太大，不像是设置。",
+}
+
+PROBLEMS: dict[str, str] = {
+    "yaml": "这不是 YAML：{reason}。",
+    "yaml_long": "最多 {longest} 个字符。",
+    "yaml_alias": "请写出完整的值，不要用 * 引用别处。",
+    "yaml_form": "请以 type: 和 settings: 开头，其下每行一项设置。",
+    "yaml_key": "这里没有 {key}；可用的有 type、name、priority、settings。",
+    "yaml_type": "没有名为 {value} 的训练类型；可用的有 {known}。",
+    "yaml_priority": "priority 应为整数，而不是 {value}。",
+    "yaml_settings": "每行写一项设置，例如 learning_rate: 0.001。",
+    "yaml_unknown": "{type} 没有名为 {value} 的设置。",
+}
