@@ -94,6 +94,7 @@ _SPEED = (
     _one("step_seconds", Metric.STEP_SECONDS, always=True),
 )
 _MACHINE = (
+    _one("gpu", Metric.GPU_PERCENT, from_zero=True),
     _one("gpu_memory", Metric.GPU_MEMORY_MB, from_zero=True, large=True),
     _one("memory", Metric.MEMORY_MB, always=True, from_zero=True, large=True),
     _one("cpu", Metric.CPU_PERCENT, always=True, from_zero=True),

@@ -70,6 +70,8 @@ class Metric(StrEnum):
     CPU_PERCENT = "system/cpu_percent"
     MEMORY_MB = "system/memory_mb"
     GPU_MEMORY_MB = "system/gpu_memory_mb"
+    GPU_PERCENT = "system/gpu_percent"
+    """Share of the time in which the GPU computed; with several, their mean."""
     SWEEP_BEST = "sweep/best_value"
     """Of the run of a sweep, by the number of trials that have ended, as those below."""
     SWEEP_TRIALS = "sweep/trials"

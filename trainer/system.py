@@ -7,6 +7,7 @@ import psutil
 import torch
 
 from trainer.names import Metric
+from trainer.nvml import GpuMeter
 from trainer.session import Session
 
 INTERVAL_SECONDS = 10.0
@@ -34,16 +35,24 @@ class SystemSampler:
         ranks = self._session.ranks
         trunk = psutil.Process() if ranks.count == 1 else psutil.Process().parent() or psutil.Process()
         family = {trunk.pid: trunk}
+        cuda = self._device.type == "cuda"
+        meter = GpuMeter.of(str(torch.cuda.get_device_properties(self._device).uuid)) if cuda else None
         _sample([trunk])
         while not self._done.wait(INTERVAL_SECONDS):
-            gpu = torch.cuda.memory_reserved(self._device) / 1e6 if self._device.type == "cuda" else 0.0
+            gpu = torch.cuda.memory_reserved(self._device) / 1e6 if cuda else 0.0
+            busy = meter.percent() if meter else None
             if not ranks.first:
                 ranks.post("gpu_memory", gpu)
+                if busy is not None:
+                    ranks.post("gpu_percent", busy)
                 continue
             # the same objects each time: a process is asked for the CPU time since it was asked last
             family = {p.pid: family.get(p.pid, p) for p in [trunk, *trunk.children(recursive=True)]}
             values = _sample(list(family.values()))
-            if self._device.type == "cuda":
+            if busy is not None:
+                shares = [busy, *ranks.posted("gpu_percent")]
+                values[str(Metric.GPU_PERCENT)] = sum(shares) / len(shares)
+            if cuda:
                 values[str(Metric.GPU_MEMORY_MB)] = gpu + sum(ranks.posted("gpu_memory"))
             self._session.spool.system(self._session.step, values)
 

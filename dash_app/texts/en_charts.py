@@ -11,6 +11,7 @@ TEXTS: dict[str, str] = {
     "task.chart_tokens_per_second": "Tokens per second",
     "task.chart_mfu": "Model FLOPs utilisation (MFU)",
     "task.chart_step_seconds": "Seconds per step",
+    "task.chart_gpu": "GPU use, %",
     "task.chart_gpu_memory": "GPU memory, MB",
     "task.chart_memory": "Memory, MB",
     "task.chart_cpu": "CPU, %",

@@ -11,6 +11,7 @@ TEXTS: dict[str, str] = {
     "task.chart_tokens_per_second": "每秒 token 数",
     "task.chart_mfu": "模型算力利用率（MFU）",
     "task.chart_step_seconds": "每步秒数",
+    "task.chart_gpu": "GPU 使用率（%）",
     "task.chart_gpu_memory": "GPU 显存（MB）",
     "task.chart_memory": "内存（MB）",
     "task.chart_cpu": "CPU（%）",

@@ -16,6 +16,7 @@ from trainer.failures import explain
 from trainer.losses import next_token_loss
 from trainer.models import model_config, new_model
 from trainer.names import ErrorClass, Outcome
+from trainer.nvml import GpuMeter
 from trainer.reward_model import RewardModel
 from trainer.rollouts import RolloutEngine
 from trainer.sampling import Sampling, draws
@@ -262,3 +263,13 @@ def test_rewards_are_learned_from_on_cuda_as_on_the_cpu(
     assert all(np.isfinite(list(series("cuda", key).values())).all() for key in ("train/loss", "train/grad_norm"))
     assert max(series("cuda", "rollout/logp_gap").values()) < (1e-3 if dtype == "float32" else 0.1)
     assert (tmp_path / "cuda" / "samples.jsonl").is_file()
+
+
+def test_a_gpu_that_computes_is_busy() -> None:
+    meter = GpuMeter.of(str(torch.cuda.get_device_properties(CUDA).uuid))
+    assert meter
+    product = torch.randn(4096, 4096, device=CUDA)
+    for _ in range(1000):
+        product = (product @ product).tanh()
+    torch.cuda.synchronize()
+    assert (meter.percent() or 0) > 20
