@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 from web_site import Site, beside, machine, site
 
 ARGUMENTS = [
@@ -60,11 +60,18 @@ class Results:
 def until(page: Page, condition: str, seconds: float = 60.0) -> float:
     """Seconds until a condition in the page is true."""
     began = time.perf_counter()
-    while not page.evaluate(condition):
+    while not _true(page, condition):
         if time.perf_counter() - began > seconds:
             raise SystemExit(f"not true within {seconds} s on {page.url}: {condition}")
         time.sleep(0.01)
     return time.perf_counter() - began
+
+
+def _true(page: Page, condition: str) -> bool:
+    try:
+        return page.evaluate(condition)
+    except Error:  # the page is on its way to another address
+        return False
 
 
 def opened(page: Page, url: str, condition: str) -> float:
@@ -78,9 +85,9 @@ def opened(page: Page, url: str, condition: str) -> float:
 def first_charts(browser: Browser, found: Site, results: Results, rounds: int) -> None:
     """The first chart of a long run: with servers and browser that know nothing, and opened again."""
     mlflow = (
-        f"{found.settings.tracking}/#/experiments/0/runs/{found.long_run}/model-metrics?workflowType=machine_learning"
+        f"{found.settings.tracking}/#/experiments/0/runs/{found.their_run}/model-metrics?workflowType=machine_learning"
     )
-    pages = {"task page": f"{found.url}/tasks/{found.long_run}", "run page": f"{found.url}/runs/{found.long_run}"}
+    pages = {"task page": f"{found.url}/tasks/{found.long_run}", "run page": f"{found.url}/runs/{found.their_run}"}
     for name, url in (*pages.items(), ("MLflow's run page", mlflow)):
         cold, warm = [], []
         for _ in range(rounds):

@@ -45,6 +45,8 @@ class Site:
     web: Server
     long_run: str
     """Task whose metrics somebody else has logged."""
+    their_run: str
+    """The same metrics in a run that is no task."""
     live_run: str
     """Task that is being trained; its record is written by the bench."""
     ended_run: str
@@ -89,10 +91,11 @@ def site(steps: int, tasks: int) -> Iterator[Site]:
         tracking.start()
         try:
             wait_for(f"{settings.tracking}/health")
-            runs = [_run(settings, name) for name in ("long", "live", "ended")]
-            _add_points(settings, runs[0], steps)
-            _add_points(settings, runs[2], 5_000)
-            _add_tasks(settings, runs, tasks)
+            runs = [_run(settings, name) for name in ("long", "theirs", "live", "ended")]
+            for run, count in zip(runs, (steps, steps, 0, 5_000), strict=True):
+                _add_points(settings, run, count)
+            long, _, live, ended = runs
+            _add_tasks(settings, [long, live, ended], tasks)
             found = Site(settings, web, *runs)
             found.restart_web()
             yield found
@@ -132,6 +135,8 @@ def _run(settings: Settings, name: str) -> str:
 
 def _add_points(settings: Settings, run: str, steps: int) -> None:
     """As MLflow writes them, without the hour that its server would take."""
+    if not steps:
+        return
     place = {"run": run, "steps": steps, "now": int(time.time() * 1000)}
     with contextlib.closing(sqlite3.connect(settings.mlruns_dir / "tracking.db", timeout=60)) as connection:
         connection.execute("PRAGMA synchronous = OFF")

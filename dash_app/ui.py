@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parent / "assets"
 BOOT = "00-boot.js"
+CURVE_PAGE = re.compile("/(?:tasks|runs)/([0-9a-f]{32})")
+"""Pages with charts."""
 INDEX = """<!DOCTYPE html>
 <html lang="{lang}">
 <head>
@@ -81,6 +84,7 @@ def create_ui(platform: "Platform") -> Dash:
         on_error=_log_error,
     )
     ui.layout = lambda: _frame(current_texts())
+    ui.server.before_request(lambda: _prepare_curves(platform))
     ui.server.after_request(_tell_unknown_pages)
 
     @ui.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
@@ -144,6 +148,12 @@ def is_page(path: str) -> bool:
     paths = ("", "tasks", "new", "sweeps", "compare", "data", "models", "trash", "system")
     known = len(parts) == 1 and parts[0] in paths
     return known or (len(parts) == 2 and parts[0] in ONE)
+
+
+def _prepare_curves(platform: "Platform") -> None:
+    """Have the curve of a page read while the browser starts the page: a long one takes half a second."""
+    if found := CURVE_PAGE.fullmatch(flask.request.path):
+        platform.curves.prepare(found[1])
 
 
 def _tell_unknown_pages(response: flask.Response) -> flask.Response:

@@ -94,7 +94,6 @@
 
   // A page of charts needs the library in any case: it comes while the frame of the page is made.
   if (/^\/(tasks|runs)\/|^\/compare/.test(location.pathname)) { load().catch(() => {}); }
-
   mm.charts = { load, token };
   mm.plot = { figure, colour, plain, short, TRACES };
 })();

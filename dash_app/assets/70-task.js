@@ -4,6 +4,7 @@
   "use strict";
   const { text, setText } = mm;
   const METRICS_PAUSE = 15000;
+  const SOON = 200;  // milliseconds; a long curve is being read
 
   function start(root) {
     const element = root.querySelector("#task-page");
@@ -55,6 +56,7 @@
     if (delta.tracking) { metrics(page, task); }
     await page.charts.add({ "": delta.curves }, delta.marks);
     tellServerParts(page, task);
+    if (delta.pending.length) { setTimeout(() => page.loop.wake(), SOON); }
     const settled = task.ended && !task.unsynced && delta.tracking && !delta.log.more && !Object.keys(delta.curves).length && !delta.pending.length;
     return !settled;
   }

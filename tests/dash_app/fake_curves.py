@@ -40,6 +40,7 @@ class FakeCurves:
         self.extra: dict[tuple[str, str], Buckets] = {}
         """Curves that stand for those of a task, by task and metric."""
         self.happened: dict[str, list[Mark]] = {}
+        self.prepared: list[str] = []
 
     def read(
         self,
@@ -52,6 +53,9 @@ class FakeCurves:
         curves = {key: self._curve(run_id, key) for key in keys} if self.platform.tracking else {}
         parts = {key: curve.part((since or {}).get(key)) for key, curve in curves.items() if curve is not None}
         return CurveAnswer({key: part for key, part in parts.items() if part}, [], self.platform.tracking)
+
+    def prepare(self, run_id: str) -> None:
+        self.prepared.append(run_id)
 
     def zoom(self, run_id: str, keys: Sequence[str], begin: int, end: int) -> CurveAnswer:
         found = {}

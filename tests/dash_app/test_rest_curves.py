@@ -115,3 +115,10 @@ def test_what_is_packed_is_what_is_meant(client: TestClient, spiky: Buckets) -> 
     with client.stream("GET", url, headers=headers) as answer:
         raw = b"".join(answer.iter_raw())
     assert json.loads(gzip.decompress(raw))["tracking"] is True
+
+
+def test_the_curve_of_a_page_is_read_while_the_browser_starts_it(client: TestClient, platform: FakePlatform) -> None:
+    task = platform.task("a2").id
+    for path in (f"/tasks/{task}", f"/runs/{RUN}", "/tasks", "/tasks/a2", f"/sweeps/{task}"):
+        client.get(path)
+    assert platform.curves.prepared == [task, RUN]

@@ -307,3 +307,12 @@ def test_while_one_asks_whether_the_server_answers_the_others_do_not_wait(monkey
     gate.set()
     first.join()
     assert not client._alive[1]
+
+
+def test_what_somebody_is_about_to_look_at_is_read_before(home, database):
+    log_points(database, [(1, 1.0)], key="a")
+    log_points(database, [(1, 1.0)])
+    home.curves._prepare("0" * 32)
+    home.curves._prepare(RUN)
+    home.curves._pool.shutdown(wait=True)
+    assert list(home.curves._run(RUN).curves.curves) == ["train/loss"]

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from minimind_platform.curves.buckets import CurvePart
@@ -19,10 +20,11 @@ from minimind_platform.curves.marks import Mark, RunMarks
 from minimind_platform.curves.run_curves import RunCurves
 from minimind_platform.curves.served import ServedHistory
 from minimind_platform.curves.tracking_file import TrackingFile
-from minimind_platform.errors import NotFoundError, TrackingUnavailableError
+from minimind_platform.errors import NotFoundError, PlatformError, TrackingUnavailableError
 from minimind_platform.settings import Settings
 from minimind_platform.tasks import RUN_STATUS, Task, TaskEvent
 from minimind_platform.tracking_client import TrackingClient
+from trainer.names import Metric
 
 RUN_ID = re.compile("[0-9a-f]{32}")
 READERS = 2
@@ -103,6 +105,10 @@ class Curves:
         pending = [key for key in keys if key not in known] if len(done) < len(work) else []
         return CurveAnswer({key: part for key, part in known.items() if part}, pending, tracking)
 
+    def prepare(self, run_id: str) -> None:
+        """Begin to read what somebody is about to look at first, without waiting for it."""
+        self._pool.submit(self._prepare, run_id)
+
     def zoom(self, run_id: str, keys: Sequence[str], begin: int, end: int) -> CurveAnswer:
         """Curves from one step to another: raw points where there are few enough, else the finest buckets."""
         run = self._run(run_id).curves
@@ -152,6 +158,11 @@ class Curves:
         """Drop what is known of a run."""
         with self._lock:
             self._runs.pop(run_id, None)
+
+    def _prepare(self, run_id: str) -> None:
+        with suppress(PlatformError):  # who asks for it will be told
+            _, keys = self._history.facts(run_id)
+            self._run(run_id).curves.load([Metric.LOSS] if Metric.LOSS in keys else keys[:1], self._pool)
 
     def _known(self, run: str | Task) -> tuple[str, Task | None]:
         return (run, self._find(run)) if isinstance(run, str) else (run.id, run)
