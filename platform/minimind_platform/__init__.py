@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minimind_platform.attempts import Attempt, attempts_of
     from minimind_platform.errors import (
         ConflictError,
         NotFoundError,
@@ -112,6 +113,7 @@ __all__ = [
     "DEFAULT_PRESET",
     "ENDED",
     "Alias",
+    "Attempt",
     "Check",
     "ConfigField",
     "ConflictError",

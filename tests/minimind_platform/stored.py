@@ -5,9 +5,13 @@ import subprocess
 import sys
 from contextlib import closing, contextmanager
 from itertools import count
+from pathlib import Path
 
 import psycopg
+from alembic import command
+from alembic.config import Config
 
+from minimind_platform import database
 from minimind_platform.store import NewTask
 
 CPU = {"cpu": ["cpu:0"]}
@@ -33,6 +37,21 @@ def raw(url):
     else:
         with psycopg.connect(url, autocommit=True) as connection:
             yield connection
+
+
+def at_revision(url, revision):
+    """An empty database as an older version of the program made it."""
+    if not url.startswith("sqlite"):  # it was copied from one with all tables
+        with raw(url) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = database.make_engine(url)
+    with database.transaction(engine, write=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
 
 
 REFUSED = (sqlite3.IntegrityError, psycopg.errors.RaiseException)

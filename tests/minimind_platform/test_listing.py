@@ -6,12 +6,14 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from stored import CPU, add, new, raw
+from sqlalchemy import MetaData, Table, insert
+from stored import CPU, add, at_revision, new, raw
 
 from minimind_platform import Platform, Settings
-from minimind_platform.database import open_engine
+from minimind_platform.database import make_engine, open_engine, transaction
 from minimind_platform.errors import ConflictError, PlatformError
 from minimind_platform.listing import SORTS
+from minimind_platform.rows import new_row
 from minimind_platform.store import ListQuery, NewTask, Store
 from minimind_platform.tasks import Difference, Progress, State
 
@@ -159,28 +161,20 @@ def test_a_task_says_how_it_differs_from_its_parent(store):
 
 
 def test_a_database_of_the_version_before_gets_the_new_columns_filled(url):
-    from alembic import command
-    from alembic.config import Config
-
-    from minimind_platform import database
-
-    store = Store(url)
-    parent = add(store, "aa", learning_rate=5e-4)
-    store.add(NewTask("bb", "", "sft", "child", "minimind", "1", parent.config | {"learning_rate": 1e-3}, 0, "aa"))
-    store.add(new("cc"))
-    store.close()
-    with raw(url) as connection:
-        connection.execute("DROP INDEX task_listed")
-        for column in ("archived_at", "fraction", "loss", "reward", "differs"):
-            connection.execute(f"ALTER TABLE task DROP COLUMN {column}")
-        before = json.dumps({"step": 30, "total_steps": 40, "loss": 2.5})
-        connection.execute(f"UPDATE task SET progress = '{before}' WHERE id = 'aa'")
-        rewarded = json.dumps({"step": 4, "total_steps": 0, "loss": 0.1, "reward": 0.75})
-        connection.execute(f"UPDATE task SET progress = '{rewarded}' WHERE id = 'cc'")
-        version = Config()
-        version.set_main_option("script_location", str(database.__file__).replace("database.py", "migrations"))
-        previous = command.ScriptDirectory.from_config(version).get_revision("0005").down_revision
-        connection.execute(f"UPDATE alembic_version SET version_num = '{previous}'")
+    at_revision(url, "0004")
+    child = NewTask("bb", "", "sft", "child", "minimind", "1", {"learning_rate": 1e-3}, 0, "aa")
+    progress = {
+        "aa": {"step": 30, "total_steps": 40, "loss": 2.5},
+        "cc": {"step": 4, "total_steps": 0, "loss": 0.1, "reward": 0.75},
+    }
+    tasks = (NewTask("aa", "", "sft", "parent", "minimind", "1", {"learning_rate": 5e-4}), child, new("cc"))
+    engine = make_engine(url)
+    with transaction(engine, write=True) as connection:
+        table = Table("task", MetaData(), autoload_with=connection)
+        for task in tasks:
+            row = new_row(task) | {"progress": json.dumps(progress.get(task.id, {}))}
+            connection.execute(insert(table).values({name: row[name] for name in row if name in table.columns}))
+    engine.dispose()
     open_engine(url).dispose()
     with raw(url) as connection:
         rows = connection.execute("SELECT id, fraction, loss, reward, differs, archived_at FROM task ORDER BY id")

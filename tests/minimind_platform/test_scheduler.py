@@ -51,7 +51,7 @@ def process(home):
 
 def test_a_task_outlives_its_scheduler_and_is_found_again(home, process):
     first = process()
-    task_id = home.submit(steps=60, step_seconds=0.05)
+    task_id = home.submit(steps=2000, step_seconds=0.05)  # it is stopped long before it ends
     home.run(task_id, State.RUNNING, tick=False)
     home.wait_for_step(task_id)
     pid = home.pid(task_id)
