@@ -87,6 +87,13 @@ def lists_router(platform: "Platform") -> APIRouter:
     def unarchive(id: str) -> Response:  # noqa: A002
         return answer(task_view(platform.unarchive(id), with_config=False))
 
+    @router.get("/tasks/{id}/turn")
+    def turn(id: str) -> Response:  # noqa: A002
+        """Priority and place of a queued task, and how many wait; place 0 for one that does not wait."""
+        task = platform.task(id)
+        queue = platform.queue
+        return answer({"priority": task.priority, "turn": queue.place_of(task.id), "waiting": queue.length()})
+
     @router.post("/tasks/{id}/priority")
     def priority(id: str, body: Order) -> Response:  # noqa: A002
         """Change the priority of a queued task, or its place in the queue."""

@@ -3,8 +3,8 @@
     shared = SharedAnswers(platform.changes)
     return shared.respond(("tasks", "RUNNING", 25), make, request.headers)
 
-A page that names what it has (`If-None-Match`) gets an empty 304 while that is still true. Nothing is read while the
-database says that nobody has written to it.
+`X-As-Of` says for which moment it is true, in seconds since 1970. A page that names what it has (`If-None-Match`) gets
+an empty 304 while that is still true. Nothing is read while the database says that nobody has written to it.
 """
 
 import hashlib
@@ -32,6 +32,7 @@ class _Answer:
     mark: str = ""
     state: Hashable = None
     at: float = 0.0
+    as_of: float = 0.0
 
 
 class SharedAnswers:
@@ -59,14 +60,15 @@ class SharedAnswers:
         with answer.lock:
             rested = "no-cache" in headers.get("cache-control", "") or time.monotonic() - answer.at >= SECONDS
             if not answer.body or rested:
+                answer.as_of = time.time()  # before anything is read: what came later is not in the answer
                 state = self._state()
                 if not answer.body or state != answer.state:
                     answer.body = json.dumps(plain(make()), ensure_ascii=False, separators=(",", ":")).encode()
                     answer.mark = f'"{hashlib.blake2b(answer.body, digest_size=12).hexdigest()}"'
                     answer.state = state
                 answer.at = time.monotonic()
-            body, mark = answer.body, answer.mark
-        told = {"ETag": mark, "Cache-Control": "no-store"}
+            body, mark, as_of = answer.body, answer.mark, answer.as_of
+        told = {"ETag": mark, "X-As-Of": repr(as_of), "Cache-Control": "no-store"}
         if headers.get("if-none-match") == mark:
             return Response(status_code=304, headers=told)
         return Response(body, media_type="application/json", headers=told)

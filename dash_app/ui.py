@@ -223,6 +223,13 @@ def _sidebar(t: Texts) -> html.Div:
                 title=t("language.label"),
                 className="btn btn-quiet",
             ),
+            html.Button(
+                icon("keyboard"),
+                id="keys-help",
+                className="btn btn-quiet btn-icon",
+                title=t("js.keys_title"),
+                **attributes(aria_label=t("js.keys_title")),
+            ),
         ],
         className="side-tools",
     )

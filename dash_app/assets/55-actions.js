@@ -2,16 +2,18 @@
 (function () {
   "use strict";
   const { text, h, icon, api, toast, complain, ask } = mm;
-  const ICONS = { stop: "stop-circle", resume: "play-fill", resume_anyway: "exclamation-triangle-fill", retry: "arrow-repeat", clone: "copy", delete: "trash", restore: "arrow-counterclockwise" };
+  const ICONS = { stop: "stop-circle", resume: "play-fill", resume_anyway: "exclamation-triangle-fill", retry: "arrow-repeat", clone: "copy", archive: "archive", unarchive: "box-arrow-up", order: "list-ol", delete: "trash", restore: "arrow-counterclockwise" };
 
   // On a task's own page, which has the room to say why, a resume that was refused can be forced.
   function possible(task, own) {
     if (task.purging_at) { return []; }
     if (task.deleted_at) { return ["restore"]; }
+    const archived = task.archived_at ? "unarchive" : "archive";
     switch (task.state) {
-      case "QUEUED": case "STARTING": case "RUNNING": return ["stop"];
-      case "FINISHED": return ["retry", "delete"];
-      case "FAILED": case "STOPPED": return ["resume", ...(own && task.error_class === "data_changed" ? ["resume_anyway"] : []), "retry", "delete"];
+      case "QUEUED": return ["order", "stop"];
+      case "STARTING": case "RUNNING": return ["stop"];
+      case "FINISHED": return ["retry", archived, "delete"];
+      case "FAILED": case "STOPPED": return ["resume", ...(own && task.error_class === "data_changed" ? ["resume_anyway"] : []), "retry", archived, "delete"];
       default: return [];
     }
   }
@@ -31,7 +33,8 @@
 
   // A button that was pressed rests until its action is done. A retry that failed is sent with the same key again, so
   // that an answer that got lost does not make a second task.
-  async function act(name, task, changed, element) {
+  async function act(name, task, changed, element, settled) {
+    if (name === "order") { mm.queueDialog(task, (result) => changed(name, result)); return; }
     if (!(await confirmed(name, task))) { return; }
     const focused = element && element === document.activeElement;
     if (element) { element.disabled = true; }
@@ -41,7 +44,8 @@
       const call = name === "retry" && element ? `retry?key=${element.dataset.key}` : name === "resume_anyway" ? "resume?force=true" : name;
       const result = name === "delete" ? await api(path, { method: "DELETE" }) : await api(`${path}/${call}`, { method: "POST" });
       if (element) { delete element.dataset.key; }
-      const undo = name === "delete" ? { label: text("undo"), action: () => act("restore", task, changed), seconds: 12 } : {};
+      const back = { delete: "restore", archive: "unarchive", unarchive: "archive" }[name];
+      const undo = back && !settled ? { label: text("undo"), action: () => act(back, task, changed, null, true), seconds: 12 } : {};
       toast(text(`done_${name}`, { name: result.name || task.name }), undo);
       changed(name, result);
     } catch (error) { complain(error); }

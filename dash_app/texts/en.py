@@ -4,6 +4,7 @@ from dash_app.texts.en_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.en_data import HUB as HUB
 from dash_app.texts.en_data import TEXTS as DATA_TEXTS
 from dash_app.texts.en_form import TEXTS as FORM_TEXTS
+from dash_app.texts.en_lists import TEXTS as LIST_TEXTS
 from dash_app.texts.en_log import TEXTS as LOG_TEXTS
 from dash_app.texts.en_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.en_sweeps import SENTENCES as SWEEP_SENTENCES
@@ -13,7 +14,9 @@ from dash_app.texts.en_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "en"
 
-MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | FORM_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS | SYSTEM_TEXTS
+MORE_TEXTS = (
+    CHART_TEXTS | DATA_TEXTS | FORM_TEXTS | LIST_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | SYSTEM_TEXTS | TRASH_TEXTS
+)
 
 TEXTS: dict[str, str] = {
     "again": "Try again",
@@ -121,7 +124,7 @@ TEXTS: dict[str, str] = {
     "new.failed": "The task was not made.",
     # tasks
     "tasks.title": "Tasks",
-    "tasks.subtitle": "Every training, newest first.",
+    "tasks.subtitle": "Every training.",
     "tasks.search": "Search by name",
     "tasks.type": "Training type",
     "tasks.all_types": "All types",
@@ -293,10 +296,7 @@ TEXTS: dict[str, str] = {
     "js.type": "Type",
     "js.progress": "Progress",
     "js.loss": "Loss",
-    "js.speed": "Speed",
-    "js.time_left": "Time left",
     "js.age": "Created",
-    "js.device": "Device",
     "js.actions": "Actions",
     "js.tokens_per_second": "{n} tokens/s",
     "js.tokens_per_second_unit": "tokens/s",

@@ -4,6 +4,7 @@ from dash_app.texts.zh_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.zh_data import HUB as HUB
 from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
 from dash_app.texts.zh_form import TEXTS as FORM_TEXTS
+from dash_app.texts.zh_lists import TEXTS as LIST_TEXTS
 from dash_app.texts.zh_log import TEXTS as LOG_TEXTS
 from dash_app.texts.zh_rewards import TEXTS as REWARD_TEXTS
 from dash_app.texts.zh_sweeps import SENTENCES as SWEEP_SENTENCES
@@ -13,7 +14,9 @@ from dash_app.texts.zh_trash import TEXTS as TRASH_TEXTS
 
 HTML_LANG = "zh-CN"
 
-MORE_TEXTS = CHART_TEXTS | DATA_TEXTS | FORM_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | TRASH_TEXTS | SYSTEM_TEXTS
+MORE_TEXTS = (
+    CHART_TEXTS | DATA_TEXTS | FORM_TEXTS | LIST_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | SYSTEM_TEXTS | TRASH_TEXTS
+)
 
 TEXTS: dict[str, str] = {
     "again": "重试",
@@ -120,7 +123,7 @@ TEXTS: dict[str, str] = {
     "new.failed": "任务未能创建。",
     # 任务列表
     "tasks.title": "任务",
-    "tasks.subtitle": "所有训练，最新的在前。",
+    "tasks.subtitle": "所有训练。",
     "tasks.search": "按名称搜索",
     "tasks.type": "训练类型",
     "tasks.all_types": "全部类型",
@@ -291,10 +294,7 @@ TEXTS: dict[str, str] = {
     "js.type": "类型",
     "js.progress": "进度",
     "js.loss": "损失",
-    "js.speed": "速度",
-    "js.time_left": "剩余时间",
     "js.age": "创建时间",
-    "js.device": "设备",
     "js.actions": "操作",
     "js.tokens_per_second": "{n} 词元/秒",
     "js.tokens_per_second_unit": "词元/秒",
@@ -369,6 +369,8 @@ SENTENCES: dict[str, str] = {
     r"stopped after saving a checkpoint": "保存检查点后停止",
     r"stopped before it could save": "未及保存便已停止",
     r"resumed by a person": "由用户继续",
+    r"priority (-?\d+) to (-?\d+), by a person": r"由用户将优先级从 \1 改为 \2",
+    r"moved to place (\d+) of the queue by a person": r"由用户移到队列第 \1 位",
     r"ended from outside, after saving a checkpoint": "被外部终止，已保存检查点",
     r"lost when the machine was restarted": "机器重启时中断",
     r"lost with its process": "随进程一起中断",

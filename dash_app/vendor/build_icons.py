@@ -15,7 +15,7 @@ arrow-counterclockwise copy trash download box-arrow-up-right search x-lg check-
 info-circle exclamation-octagon-fill chevron-right chevron-left chevron-down inbox cpu clock lightning-charge
 graph-down sliders hdd database tag arrow-up-right arrow-down-circle-fill pause-circle book three-dots
 link-45deg flag-fill hourglass-split file-earmark-binary cloud-slash mortarboard chat-dots
-archive box-arrow-up sort-down sort-up chevron-up chevron-bar-up chevron-bar-down list-ol
+archive box-arrow-up sort-down sort-up chevron-up chevron-bar-up chevron-bar-down list-ol keyboard
 arrows-fullscreen fullscreen-exit zoom-out graph-up
 """
 

@@ -51,6 +51,11 @@ class TaskQueue:
         with transaction(self._store.engine) as connection:
             return turns(connection).get(task.id, 0)
 
+    def length(self) -> int:
+        """How many tasks wait."""
+        with transaction(self._store.engine) as connection:
+            return len(turns(connection))
+
     def set_priority(self, id: str, priority: int) -> Task:  # noqa: A002
         """Let a queued task go before others, or after them.
 

@@ -32,6 +32,9 @@ class FakeQueue:
         task = self._platform.task(id)
         return self.order().index(task.id) + 1 if task.state == State.QUEUED else 0
 
+    def length(self) -> int:
+        return len(self.order())
+
     def set_priority(self, id: str, priority: int) -> Task:
         task = self._waiting(id)
         self._platform.all[task.id] = replace(task, priority=priority)
