@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const { text, h, icon, toast, complain } = mm;
-  const MOST_COMPARED = 20, MOST_TOLD = 8;
+  const MOST_COMPARED = 20, MOST_TOLD = 8, MOST_WEIGHED = 100;
   const FITS = {
     stop: (task) => ["QUEUED", "STARTING", "RUNNING"].includes(task.state),
     resume: (task) => !task.deleted_at && ["FAILED", "STOPPED"].includes(task.state),
@@ -31,12 +31,17 @@
 
   async function act(page, name, items) {
     const fitting = items.filter(FITS[name]), left = items.filter((task) => !FITS[name](task));
-    if (!(await mm.ask(several(`bulk_${name}_title`, fitting.length), message(name, fitting, left), text(name), name === "stop" || name === "delete"))) { return; }
+    const title = several(`bulk_${name}_title`, fitting.length);
+    const sure = name === "delete" && fitting.length <= MOST_WEIGHED // else the question would be long in coming
+      ? mm.trash.ask(title, (found) => message(name, fitting, left, found), fitting.map((task) => task.id), text(name))
+      : mm.ask(title, message(name, fitting, left), text(name), name === "stop" || name === "delete");
+    if (!(await sure)) { return; }
     await send(page, name, fitting);
   }
 
-  function message(name, fitting, left) {
-    const parts = [h("span", { class: "ask-line" }, text(`bulk_${name}_text`))];
+  function message(name, fitting, left, found) {
+    const frees = found ? ` ${text("bulk_frees", { bytes: mm.trash.size(found.bytes) })}` : "";
+    const parts = [h("span", { class: "ask-line" }, text(`bulk_${name}_text`) + frees)];
     if (fitting.length <= MOST_TOLD) { parts.push(h("span", { class: "ask-line ask-names" }, fitting.map((task) => task.name).join(" · "))); }
     if (left.length) {
       const states = new Map();

@@ -35,7 +35,7 @@ def test_many_are_chosen_and_stopped_and_what_fails_is_told(browser: Browser, si
     checked.accessible()
     page.locator("[data-bulk=stop]").click()
     expect(page.locator("#ask-title")).to_have_text(t("js.bulk_stop_title", n=2))
-    left = t("js.bulk_left", n=2, states=f"{t('js.state.STOPPED')} 1 · {t('js.state.FINISHED')} 1")
+    left = t("js.bulk_left", n=2, states=f"{t('js.state.FINISHED')} 1 · {t('js.state.STOPPED')} 1")
     expect(page.locator(".ask-left")).to_have_text(left)
     checked.accessible()
     task = site.platform.task("b3")  # ends while the question is asked
