@@ -91,7 +91,8 @@ def test_scripts_never_write_markup() -> None:
     for path in FOLDER.glob("assets/*.js"):
         source = path.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", source), path
-        assert not re.search(r"https?://", source), path
+        named = source.replace("http://www.w3.org/2000/svg", "")  # what drawings are called; nobody is asked
+        assert not re.search(r"https?://", named), path
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
