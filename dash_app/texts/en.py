@@ -15,7 +15,15 @@ from dash_app.texts.en_trash import TEXTS as TRASH_TEXTS
 HTML_LANG = "en"
 
 MORE_TEXTS = (
-    CHART_TEXTS | DATA_TEXTS | FORM_TEXTS | LIST_TEXTS | LOG_TEXTS | REWARD_TEXTS | SWEEP_TEXTS | SYSTEM_TEXTS | TRASH_TEXTS
+    CHART_TEXTS
+    | DATA_TEXTS
+    | FORM_TEXTS
+    | LIST_TEXTS
+    | LOG_TEXTS
+    | REWARD_TEXTS
+    | SWEEP_TEXTS
+    | SYSTEM_TEXTS
+    | TRASH_TEXTS
 )
 
 TEXTS: dict[str, str] = {
