@@ -295,6 +295,8 @@ def test_a_trial_goes_alone_and_its_sweep_stays_told_then_all_of_it_goes(
     assert [(trial.number, trial.values, trial.task_id) for trial in platform.sweeps.trials(sweep.id)] == [
         (0, (3.0,), ""), (1, (2.0,), tasks[1].id),
     ]  # fmt: skip
+    with pytest.raises(ConflictError, match="was removed for good"):
+        platform.sweeps.promote(sweep.id, 0)
 
     platform.sweeps.delete(sweep.id)
     with pytest.raises(ConflictError, match="still being stopped and deleted"):

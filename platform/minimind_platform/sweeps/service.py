@@ -285,7 +285,11 @@ class Sweeps(Drafts):
             number = sweep.best[0]
         trial = self._trial(sweep, number)
         if not trial.task_id:
-            raise ConflictError(f"Trial {number} has not begun yet.")
+            gone = trial.state not in (TrialState.WAITING, TrialState.RUNNING)
+            raise ConflictError(
+                f"The task of trial {number} was removed for good." if gone else f"Trial {number} has not begun yet.",
+                "Begin a task with its settings instead." if gone else "",
+            )
         task = self._platform.task(trial.task_id)
         changed = changed_settings(task, values or {})
         name = name.strip() or f"{sweep.name} #{number} in full"
