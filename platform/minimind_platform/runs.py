@@ -3,8 +3,7 @@
     runs = Runs(tracking)
     runs.series(task, ["train/loss"], since={"train/loss": 120})
 
-A series of up to 10,000 points is exact. The server answers with at most 2,500 points a request and samples beyond
-that, so a longer range is asked for in windows.
+A series of up to 10,000 points is exact, of a longer one the server gives a sample (`curves/served.py`).
 """
 
 import bisect
@@ -13,16 +12,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from minimind_platform.curves.served import LAST_STEP, ServedHistory
 from minimind_platform.tasks import Task
 from minimind_platform.tracking_client import TrackingClient
 from minimind_platform.views import Series
 
-ROWS = 2_500
-"""Most points of one answer; the server samples a range with more."""
-WINDOWS = 5
-LAST_STEP = 2**62
 MOST_SERIES = 600
 MOST_POINTS = 2_000_000
 FRESH_SECONDS = 0.8
@@ -49,7 +44,7 @@ class Runs:
     """Reads series. Safe to use from many threads; each series is asked for by one of them at a time."""
 
     def __init__(self, tracking: TrackingClient) -> None:
-        self._tracking = tracking
+        self._history = ServedHistory(tracking)
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
@@ -95,43 +90,14 @@ class Runs:
 
     def _extend(self, known: _Known, run_id: str, key: str) -> None:
         begin = known.steps[-1] + 1 if known.steps else 0
-        rows = self._ask(run_id, key, begin, LAST_STEP)
-        if len(rows) >= ROWS:
-            rows, sampled = self._in_windows(run_id, key, rows)
-            known.sampled = known.sampled or sampled
-        for row in rows:
-            step = int(row["step"])
+        rows, sampled = self._history.exact_rows(run_id, key, begin, LAST_STEP)
+        known.sampled = known.sampled or sampled
+        for step, value, at in rows:
             if known.steps and step <= known.steps[-1]:
                 continue  # the same step with another time: a system metric that was measured twice
             known.steps.append(step)
-            known.values.append(_value(row["value"]))
-            known.times.append(row["timestamp"] / 1000)
-
-    def _in_windows(self, run_id: str, key: str, sampled: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
-        """All points of a range of which a sample is known. The sample tells where to cut: it is spread by rows."""
-        steps = [int(row["step"]) for row in sampled]
-        size = -(-len(steps) // WINDOWS)
-        begins = sorted({steps[index] for index in range(0, len(steps), size)})
-        ends = [begin - 1 for begin in begins[1:]] + [steps[-1]]
-        rows: list[dict[str, Any]] = []
-        cut = False
-        for begin, end in zip(begins, ends, strict=True):
-            part = self._ask(run_id, key, begin, end)
-            cut = cut or len(part) >= ROWS
-            rows += part
-        return rows, cut
-
-    def _ask(self, run_id: str, key: str, begin: int, end: int) -> list[dict[str, Any]]:
-        answer = self._tracking.get(
-            "metrics/get-history-bulk-interval",
-            timeout=5.0 if begin == 0 else 2.0,
-            run_ids=run_id,
-            metric_key=key,
-            start_step=begin,
-            end_step=end,
-            max_results=ROWS,
-        )
-        return sorted(answer.get("metrics", []), key=lambda row: (int(row["step"]), int(row["timestamp"])))
+            known.values.append(value)
+            known.times.append(at)
 
 
 def run_link(task: Task) -> str:
@@ -142,8 +108,3 @@ def run_link(task: Task) -> str:
 def run_page(experiment_id: str, run_id: str) -> str:
     """Path of a run's charts in MLflow's own pages, which open in their mode for training only with the last part."""
     return f"/mlflow/#/experiments/{experiment_id}/runs/{run_id}/model-metrics?workflowType=machine_learning"
-
-
-def _value(value: Any) -> float | None:
-    """A number; None for what JSON cannot hold and MLflow writes as text: NaN, Infinity."""
-    return float(value) if isinstance(value, int | float) else None

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from minimind_platform.runs import ROWS, Runs
+from minimind_platform.curves.served import ROWS
+from minimind_platform.runs import Runs
 from minimind_platform.tasks import State, Task
 
 
