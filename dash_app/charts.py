@@ -39,13 +39,15 @@ class Chart:
     wide: bool = False
     always: bool = False
     """Whether it has its place before the run has any of its metrics."""
+    optional: bool = False
+    """Whether most runs do without it, so that it appears only when the run has its metrics."""
     from_zero: bool = False
     large: bool = False
     """Whether its values are large numbers, written with k and M."""
 
     def spec(self, t: Texts) -> dict[str, Any]:
         """What the script needs of it."""
-        flags = {"wide": self.wide, "always": self.always, "from_zero": self.from_zero, "large": self.large}
+        flags = {name: getattr(self, name) for name in ("wide", "always", "optional", "from_zero", "large")}
         title = t(f"task.chart_{self.key}")
         return {"key": self.key, "title": title, "lines": [line.spec(t) for line in self.lines]} | flags
 
@@ -83,19 +85,19 @@ _LOSS = Chart(
     wide=True,
     always=True,
 )
-_AUX = _one("aux", Metric.AUX_LOSS)
+_AUX = _one("aux", Metric.AUX_LOSS, optional=True)
 _OPTIMISATION = (
     _one("learning_rate", Metric.LEARNING_RATE, always=True, from_zero=True),
     _one("grad_norm", Metric.GRAD_NORM, always=True),
 )
 _SPEED = (
     _one("tokens_per_second", Metric.TOKENS_PER_SECOND, always=True, from_zero=True, large=True),
-    _one("mfu", Metric.MFU, from_zero=True),
+    _one("mfu", Metric.MFU, optional=True, from_zero=True),
     _one("step_seconds", Metric.STEP_SECONDS, always=True),
 )
 _MACHINE = (
-    _one("gpu", Metric.GPU_PERCENT, from_zero=True),
-    _one("gpu_memory", Metric.GPU_MEMORY_MB, from_zero=True, large=True),
+    _one("gpu", Metric.GPU_PERCENT, optional=True, from_zero=True),
+    _one("gpu_memory", Metric.GPU_MEMORY_MB, optional=True, from_zero=True, large=True),
     _one("memory", Metric.MEMORY_MB, always=True, from_zero=True, large=True),
     _one("cpu", Metric.CPU_PERCENT, always=True, from_zero=True),
 )

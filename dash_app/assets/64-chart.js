@@ -18,6 +18,7 @@
     chart.legend = h("div", { class: "chart-legend" });
     chart.element = h("section", { class: `panel chart-card${spec.wide ? " chart-wide" : ""}${panel.ownLegend ? " chart-bare" : ""}`, "data-chart": spec.key, "aria-label": spec.title },
       h("div", { class: "card-head" }, h("h3", {}, spec.title), h("div", { class: "card-tools" }, chart.reset, chart.logButton, chart.fullButton)), chart.legend, chart.box);
+    chart.element.hidden = Boolean(spec.optional); // until the run is known to have it
     writeLegend(chart);
     return chart;
   }

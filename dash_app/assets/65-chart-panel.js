@@ -189,16 +189,17 @@
 
   function refresh(panel) {
     if (!window.Plotly) { return Promise.resolve(); }
-    panel.drawing = panel.drawing || (async () => {
-      for (;;) {
-        const chart = panel.charts.find((one) => one.near && one.dirty && !one.element.hidden && one.box.offsetParent);
-        if (!chart) { break; }
-        mm.chart.draw(chart);
-        await new Promise((resolve) => setTimeout(resolve)); // it is seen before the next is drawn
-      }
-      panel.drawing = null;
-    })();
+    panel.drawing = panel.drawing || drawDue(panel).finally(() => { panel.drawing = null; });
     return panel.drawing;
+  }
+
+  async function drawDue(panel) {
+    for (;;) {
+      const chart = panel.charts.find((one) => one.near && one.dirty && !one.element.hidden && one.box.offsetParent);
+      if (!chart) { return; }
+      mm.chart.draw(chart);
+      await new Promise((resolve) => setTimeout(resolve)); // it is seen before the next is drawn
+    }
   }
 
   function toggleRun(panel, run, hidden) {

@@ -181,6 +181,16 @@ def test_what_is_not_a_number_and_what_happened_is_marked_and_leads_to_the_log(p
     assert page.evaluate("window.opened") >= task.created_at
 
 
+def test_a_page_that_is_open_before_the_first_point_draws_it(page: Page, site: Site) -> None:
+    task = site.platform.task("b3")
+    curve = site.platform.curves.extra[task.id, "train/loss"] = Buckets()
+    shown(page, "/tasks/b3")
+    expect(page.locator("#chart-loss .chart-empty")).not_to_be_empty()
+    page.wait_for_timeout(1500)
+    curve.add(1, 8.5, task.created_at + 1)
+    expect(page.locator("#chart-loss .trace .point").first).to_be_visible()
+
+
 def test_buckets_join_in_the_browser_as_on_the_server(page: Page) -> None:
     shown(page, "/tasks")
     numbers = random.Random(5)
