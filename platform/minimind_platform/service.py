@@ -295,7 +295,9 @@ class Platform(Catalogue, Following, Searching):
         """Whether the scheduler works: it writes a heartbeat."""
         try:
             beat = json.loads((self.settings.mlruns_dir / "scheduler.json").read_text(encoding="utf-8"))
-            return time.time() - float(beat["t"]) < HEARTBEAT_SECONDS and Path(f"/proc/{int(beat['pid'])}").exists()
+            fresh = time.time() - float(beat["t"]) < HEARTBEAT_SECONDS
+            # in a container of its own its process cannot be seen from here
+            return fresh and (self.settings.in_container or Path(f"/proc/{int(beat['pid'])}").exists())
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
