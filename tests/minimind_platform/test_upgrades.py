@@ -63,9 +63,7 @@ def test_studies_of_a_newer_optuna_are_refused(request, tmp_path, kind):
     with storage.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'v99.0.0.a'"))
     storage.engine.dispose()
-    with pytest.raises(
-        PlatformError, match=r"version v99\.0\.0\.a, which the Optuna"
-    ):
+    with pytest.raises(PlatformError, match=r"version v99\.0\.0\.a, which the Optuna"):
         open_storage(url)
 
 
