@@ -1,6 +1,6 @@
 """Databases of all versions before, as they were with tasks in them, become those of today; newer ones are refused.
 
-`revisions/NNNN.sql` is what SQLite had at that version; a released one is never changed.
+`revisions/NNNN.sql` is what SQLite had at that version, made by store_revisions.py; a released one is never changed.
 """
 
 import sqlite3
