@@ -23,7 +23,7 @@ _GROUPS = {
     "rewards": "Rewards",
     "training": "Training",
     "runtime": "Runtime",
-    "care": "Retries",
+    "care": "Retries and watchdog",
     "output": "Output",
 }
 _INTRO = """\

@@ -23,13 +23,14 @@ from trainer.experts import use_grouped_experts
 from trainer.losses import Measure, Objective, evaluate, held_out_loss, next_token_loss
 from trainer.model_files import ModelFiles, WholeModel
 from trainer.models import parameter_count, trainable_count
-from trainer.names import Metric, Outcome, Tag
+from trainer.names import Metric, Outcome, Rule, Tag
 from trainer.optim import learning_rate, make_optimizer, peak_share
 from trainer.parallel import Parallel
 from trainer.saving import Saver
 from trainer.session import Session
 from trainer.state import load_state
-from trainer.system import SystemSampler
+from trainer.system import SystemSampler, gpu_busy
+from trainer.watchdog import Watchdog
 from trainer.window import StepResult, Window
 
 log = logging.getLogger("trainer")
@@ -104,6 +105,8 @@ class Loop:
         self._last_line = time.monotonic()
         self._tokens_at_line = 0
         self.last_loss = self.last_value = float("nan")
+        self.watch = Watchdog(session, self.eval_metric is Metric.EVAL_LOSS, gpu_busy(self.device))
+        self._told_nan = False
 
     # The run --------------------------------------------------------------------------------------------------------
 
@@ -126,7 +129,7 @@ class Loop:
         self.session.begin(total, self.config.epochs, parameters, str(self.device), self.step)
         self.session.spool.write("tags", values={Tag.PARAMETERS: str(parameters)} | self.files.tags(self.model))
         self.model.train()
-        with SystemSampler(self.session, self.device):
+        with SystemSampler(self.session, self.device), self.watch:
             self.window.restart_clock()
             self._last_line, self._tokens_at_line = time.monotonic(), self.tokens_seen
             while self.step < total and self._one_step():
@@ -157,6 +160,20 @@ class Loop:
 
     def _one_step(self) -> bool:
         """Do a step and what is due after it; False instead if any process was asked to stop."""
+        with self.watch.step():
+            if not self._step_and_record():
+                return False
+        last = self.step == self.plan.total_steps
+        saving = last or self.step % self.save_interval == 0 or self.session.save_requested
+        self.session.save_requested = False
+        evaluating = self.step % self.eval_interval == 0
+        if saving or (evaluating and self.saver.waits_for_room):
+            self.saver.save(evaluate=True, must=last)
+        elif evaluating:
+            self._evaluate()
+        return True
+
+    def _step_and_record(self) -> bool:
         graphs, began = compiled_graphs(), time.perf_counter()
         result = self._learn()
         if result is None:
@@ -167,16 +184,14 @@ class Loop:
         self.session.step = self.step
         self.tokens_seen += result.tokens
         self.window.add(result)
-        last = self.step == self.plan.total_steps
-        saving = last or self.step % self.save_interval == 0
-        if saving or self.step % self.log_interval == 0:
+        if self._due():
             self._record()
-        evaluating = self.step % self.eval_interval == 0
-        if saving or (evaluating and self.saver.waits_for_room):
-            self.saver.save(evaluate=True, must=last)
-        elif evaluating:
-            self._evaluate()
         return True
+
+    def _due(self) -> bool:
+        """Whether a record is to be made after this step; before each planned checkpoint there is one."""
+        intervals = (self.save_interval, self.log_interval)
+        return self.step == self.plan.total_steps or any(self.step % each == 0 for each in intervals)
 
     def _compiled(self, seconds: float) -> None:
         """The step that compiled is no measure of the speed."""
@@ -189,7 +204,8 @@ class Loop:
 
     def _learn(self) -> StepResult | None:
         """One optimizer step; None instead if any process was asked to stop."""
-        batches = self._batches()
+        with self.watch.loading():
+            batches = self._batches()
         sums = [sum(b.count for b in batches), sum(b.tokens for b in batches), self.session.stop_requested]
         count, tokens, stop = map(int, self.ranks.totals(sums))
         return None if stop else self._update(batches, count, tokens)
@@ -277,6 +293,8 @@ class Loop:
         self._log_line(values)
         if closed.bad is not None:
             self._bad_step(closed.bad)
+        elif math.isfinite(self.last_loss):
+            self.watch.recorded(self.last_loss)
         if self.scaler.is_enabled() and self.scaler.get_scale() < 1:
             raise DivergedError(
                 f"The gradients up to step {self.step} overflow float16 again and again.",
@@ -304,6 +322,10 @@ class Loop:
         )
 
     def _bad_step(self, bad: StepResult) -> None:
+        if not self._told_nan:
+            text = f"The loss of step {bad.step} is not finite (loss {float(bad.loss):g})."
+            self.session.alarm(Rule.NAN, text)
+            self._told_nan = True
         if self.config.nan_policy == "skip" and self._skipped < MAX_SKIPPED:
             return
         used = np.concatenate(self.plan.step_rows(bad.step - 1)).tolist()

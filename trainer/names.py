@@ -131,6 +131,19 @@ class Alias(StrEnum):
     BEST = "best"
 
 
+class Rule(StrEnum):
+    """What the watchdog looks for; `watch_…` in the settings says what happens then, an event of this name tells it."""
+
+    NAN = "nan"
+    LOSS_SPIKE = "loss_spike"
+    STALLED_STEP = "stalled_step"
+    NO_PROGRESS = "no_progress"
+    """Seen by the scheduler, from outside."""
+    IDLE_GPU = "idle_gpu"
+    SLOW_DATA = "slow_data"
+    LOW_DISK = "low_disk"
+
+
 class RunStatus(StrEnum):
     """MLflow's five run statuses."""
 
@@ -172,6 +185,8 @@ class ErrorClass(StrEnum):
     """Its process vanished again and again, for reasons outside of it."""
     KILLED = "killed"
     """One of several processes was killed from outside. Tried again, as when the only one is."""
+    WATCHDOG = "watchdog"
+    """No failure: the watchdog has stopped it, as its settings say."""
     INTERNAL = "internal"
     """An exception that we did not foresee."""
 

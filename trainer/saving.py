@@ -17,7 +17,7 @@ from trainer.checkpoints import Checkpoint, Checkpoints
 from trainer.errors import DiskError
 from trainer.model_files import WholeModel
 from trainer.models import trainable_count
-from trainer.names import Metric, Tag
+from trainer.names import Metric, Rule, Tag
 from trainer.room import WAY_OUT, Room
 from trainer.state import collect_state, save_state
 
@@ -113,7 +113,7 @@ class Saver:
         for old in self.checkpoints.surplus(loop.session.best.step if loop.session.best.name else None):
             self._remove(old)
         if warning := self._room.saved(checkpoint):
-            loop.session.event("low_disk", warning)
+            loop.session.alarm(Rule.LOW_DISK, warning)
 
     def _announce(self, checkpoint: Checkpoint, held_out: float | None, best: bool) -> None:
         loop = self._loop
@@ -143,7 +143,7 @@ class Saver:
         kept = self.checkpoints.all()
         last = f"the last one is that of step {kept[-1].step}" if kept else "there is none yet"
         text = f"The checkpoint of step {self._loop.step} is skipped, {last}: {problem.message} {problem.hint}"
-        self._loop.session.event("checkpoint_skipped", text)
+        self._loop.session.event("checkpoint_skipped", text, notify=self._loop.session.notifies(Rule.LOW_DISK))
 
     def drop_damaged(self, checkpoint: Checkpoint, damage: str) -> None:
         """A damaged checkpoint must not count among those that are kept."""

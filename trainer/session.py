@@ -20,7 +20,7 @@ from typing import Any
 
 from trainer.configs import TrainConfig
 from trainer.errors import BusyError
-from trainer.names import HIGHER_IS_BETTER, Env, ErrorClass, Outcome, Tag, TaskFile
+from trainer.names import HIGHER_IS_BETTER, Env, ErrorClass, Outcome, Rule, Tag, TaskFile
 from trainer.overrides import Overrides
 from trainer.ranks import Ranks
 from trainer.spool import NoSpool, Spool
@@ -59,6 +59,10 @@ class Session:
     ranks: Ranks = field(default_factory=Ranks.from_environment)
     spool: Spool = field(init=False)
     stop_requested: bool = False
+    stop_reason: str = ""
+    """What the watchdog found, if the stop is its wish."""
+    save_requested: bool = False
+    """Whether a checkpoint is wanted after this step, by all processes alike."""
     step: int = 0
     total_steps: int = 0
     best: Best = field(default_factory=Best)
@@ -147,16 +151,34 @@ class Session:
         attempt = os.environ.get(Env.ATTEMPT)
         return os.environ.get(Env.FORCE) == "1" or bool(attempt and (Path(attempt) / TaskFile.FORCE).exists())
 
-    def event(self, name: str, text: str) -> None:
-        """Record something that a person should find in the history, and log it."""
+    def event(self, name: str, text: str, notify: bool = False) -> None:
+        """Record something that a person should find in the history, and log it; `notify`: and be told of."""
         if self.ranks.first:
             log.warning(text)
-        self.spool.write("event", step=self.step, name=name, text=text)
+        told = {"notify": True} if notify else {}
+        self.spool.write("event", step=self.step, name=name, text=text, **told)
+
+    def notifies(self, rule: Rule) -> bool:
+        """Whether people are to be told of what this rule finds."""
+        return getattr(self.config, f"watch_{rule}") not in ("off", "mark")
+
+    def alarm(self, rule: Rule, text: str) -> None:
+        """Something looks wrong: do what the settings say about this rule. From any thread."""
+        action = getattr(self.config, f"watch_{rule}")
+        if action == "off":
+            return
+        self.event(rule, text, notify=self.notifies(rule))
+        self.save_requested |= action == "save"
+        if action == "stop":
+            self.stop_reason = self.stop_reason or text
+            self.stop_requested = True
 
     def end(self, outcome: Outcome, error: str = "", hint: str = "", error_class: ErrorClass | str = "") -> None:
         """Record the end, let the tracking server catch up, and write `result.json` last."""
         if not self.ranks.first:
             return
+        if outcome is Outcome.STOPPED and self.stop_reason:
+            error, error_class = self.stop_reason, ErrorClass.WATCHDOG
         with contextlib.suppress(OSError):  # a full disk must not keep us from saying so in the result
             self.spool.write("end", outcome=outcome, step=self.step)
             self.spool.flush()

@@ -33,6 +33,7 @@ class Search:
 
 
 Path = Annotated[str, Field(max_length=4096)]
+Watched = Setting("care", advanced=True)
 MAX_POSITIONS = 32_768
 """`max_position_embeddings` of the MiniMind family (contract section 1)."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -141,6 +142,26 @@ class TrainConfig(BaseModel):
     retry_diverged: Annotated[bool, Setting("care", advanced=True)] = True
     """When the loss becomes NaN or infinite, go on from the last good checkpoint at half the learning rate, once. Not
     in a trial of a sweep, whose learning rate is its own."""
+
+    watch_nan: Annotated[Literal["off", "mark", "notify"], Watched] = "notify"
+    """The loss is NaN or infinite: leave a mark in the record and the charts, and notify people too, on the task's page
+    and by the webhook of the settings. What becomes of the training is up to nan_policy."""
+    watch_loss_spike: Annotated[Literal["off", "mark", "notify", "save", "stop"], Setting("care", advanced=True)] = (
+        "notify"
+    )
+    """The loss rises far above what it was and stays there for five records. Save and stop notify too; save writes a
+    checkpoint at once, stop saves and ends, to be resumed. Not where a model learns from rewards."""
+    watch_stalled_step: Annotated[Literal["off", "mark", "notify", "stop"], Watched] = "notify"
+    """A step takes ten times as long as the others, and at least a minute. Stop: when that step is over."""
+    watch_no_progress: Annotated[Literal["off", "mark", "notify", "stop"], Watched] = "notify"
+    """A running training records nothing new for ten minutes, or twenty times as long as usual; the scheduler sees that
+    from outside. Stop: it is killed after the grace if it does not answer."""
+    watch_idle_gpu: Annotated[Literal["off", "mark", "notify", "stop"], Watched] = "notify"
+    """The GPU has nothing to do for five minutes."""
+    watch_slow_data: Annotated[Literal["off", "mark", "notify", "stop"], Watched] = "notify"
+    """Half of the time or more goes into fetching rows."""
+    watch_low_disk: Annotated[Literal["off", "mark", "notify", "stop"], Watched] = "notify"
+    """The disk has room for few more checkpoints, or a checkpoint was skipped for lack of it."""
 
     log_interval: Annotated[int, Field(ge=0), Setting("output", advanced=True)] = 0
     """Steps between two points of the curves. 0: so that a run has at most 10,000 points."""

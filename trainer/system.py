@@ -1,6 +1,9 @@
 """Samples what the training's own processes and its GPU use, every ten seconds, off the path of the steps."""
 
+import shutil
+import subprocess
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 import psutil
@@ -55,6 +58,23 @@ class SystemSampler:
             if cuda:
                 values[str(Metric.GPU_MEMORY_MB)] = gpu + sum(ranks.posted("gpu_memory"))
             self._session.spool.system(self._session.step, values)
+
+
+def gpu_busy(device: torch.device) -> Callable[[], float | None] | None:
+    """A way to ask how busy the GPU was in the last moment, in percent; None where nobody can tell."""
+    program = shutil.which("nvidia-smi")
+    if device.type != "cuda" or program is None:
+        return None
+    which = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    command = [program, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-i", which]
+
+    def ask() -> float | None:
+        try:
+            return float(subprocess.run(command, capture_output=True, timeout=10, check=True).stdout)
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+
+    return ask
 
 
 def _sample(family: list[psutil.Process]) -> dict[str, float]:

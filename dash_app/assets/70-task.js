@@ -104,6 +104,14 @@
     mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? mm.waits(task.waits_for) : "");
     mm.banner(b, "scheduler", "warn", "exclamation-triangle-fill", !delta.scheduler && !task.ended ? text("scheduler_away") : "");
     mm.banner(b, "tracking", "warn", "cloud-slash", delta.tracking ? "" : text("tracking_away", { time: mm.clock(page.readAt) }));
+    // The newest thing that the watchdog has found in this attempt; a resume begins anew.
+    for (const mark of delta.marks || []) {
+      if (mark.kind === "resume") page.found = null;
+      if (mark.kind === "event" && mark.notify) page.found = mark;
+    }
+    const found = task.ended ? null : page.found;
+    const what = found && mm.has(`found.${found.name}`) ? text(`found.${found.name}`) : "";
+    mm.banner(b, "watchdog", "warn", "exclamation-triangle-fill", found ? text("found", { time: mm.clock(found.t), what, text: found.text }) : "");
     mm.banner(b, "unsynced", "info", "info-circle", task.ended && task.unsynced && delta.tracking ? text("unsynced") : "");
   }
 

@@ -1,5 +1,6 @@
 """The pages in English. Keys that start with `js.` go to the browser's scripts."""
 
+from dash_app.texts.en_care import TEXTS as CARE_TEXTS
 from dash_app.texts.en_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.en_data import HUB as HUB
 from dash_app.texts.en_data import TEXTS as DATA_TEXTS
@@ -15,7 +16,8 @@ from dash_app.texts.en_trash import TEXTS as TRASH_TEXTS
 HTML_LANG = "en"
 
 MORE_TEXTS = (
-    CHART_TEXTS
+    CARE_TEXTS
+    | CHART_TEXTS
     | DATA_TEXTS
     | FORM_TEXTS
     | LIST_TEXTS
@@ -71,7 +73,7 @@ TEXTS: dict[str, str] = {
     "group.model.hint": "Where it starts and how large it is.",
     "group.training.hint": "How long and how fast it learns.",
     "group.runtime.hint": "Where it runs and with which precision.",
-    "group.care.hint": "What is tried again by itself.",
+    "group.care.hint": "What is tried again by itself, and what the watchdog does.",
     "group.output.hint": "What is kept, how often, and under which name.",
     "group.advanced": "Advanced settings",
     "group.advanced_count": "{count} more",
@@ -240,24 +242,6 @@ TEXTS: dict[str, str] = {
     "task.no_checkpoints": "No checkpoints yet",
     "task.no_checkpoints_hint": "The first one is saved after a part of the steps; see save_interval in the settings.",
     "task.checkpoints_away": "The tracking server does not answer, so checkpoints cannot be shown now.",
-    "attempts.title": "Attempts",
-    "attempts.attempt": "Attempt",
-    "attempts.began": "Began",
-    "attempts.lasted": "Lasted",
-    "attempts.ending": "How it ended",
-    "attempts.settings": "Changed settings",
-    "attempts.as_chosen": "none",
-    "failure.settings": "Wrong settings",
-    "failure.data": "Unusable data",
-    "failure.data_changed": "Changed data",
-    "failure.base": "Unusable base weights",
-    "failure.reward": "Reward failed",
-    "failure.diverged": "The loss broke",
-    "failure.out_of_memory": "Out of memory",
-    "failure.disk": "The disk is full",
-    "failure.lost": "Lost",
-    "failure.killed": "Killed",
-    "failure.internal": "Unforeseen error",
     "task.when": "When",
     "task.event": "What happened",
     "task.attempt": "Attempt",

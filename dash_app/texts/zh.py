@@ -1,5 +1,6 @@
 """中文界面。以 `js.` 开头的键会交给浏览器里的脚本。"""
 
+from dash_app.texts.zh_care import TEXTS as CARE_TEXTS
 from dash_app.texts.zh_charts import TEXTS as CHART_TEXTS
 from dash_app.texts.zh_data import HUB as HUB
 from dash_app.texts.zh_data import TEXTS as DATA_TEXTS
@@ -15,7 +16,8 @@ from dash_app.texts.zh_trash import TEXTS as TRASH_TEXTS
 HTML_LANG = "zh-CN"
 
 MORE_TEXTS = (
-    CHART_TEXTS
+    CARE_TEXTS
+    | CHART_TEXTS
     | DATA_TEXTS
     | FORM_TEXTS
     | LIST_TEXTS
@@ -71,7 +73,7 @@ TEXTS: dict[str, str] = {
     "group.model.hint": "从什么权重开始，模型有多大。",
     "group.training.hint": "训练多久，学得多快。",
     "group.runtime.hint": "在哪里运行，用什么精度。",
-    "group.care.hint": "哪些失败会自动重试。",
+    "group.care.hint": "哪些失败会自动重试，监视程序发现异常时怎么做。",
     "group.output.hint": "保存什么、多久保存一次、叫什么名字。",
     "group.advanced": "高级设置",
     "group.advanced_count": "另有 {count} 项",
@@ -239,24 +241,6 @@ TEXTS: dict[str, str] = {
     "task.no_checkpoints": "还没有检查点",
     "task.no_checkpoints_hint": "训练一段步数后会保存第一个检查点，见设置 save_interval。",
     "task.checkpoints_away": "跟踪服务没有响应，暂时无法显示检查点。",
-    "attempts.title": "各次尝试",
-    "attempts.attempt": "第几次",
-    "attempts.began": "开始",
-    "attempts.lasted": "历时",
-    "attempts.ending": "如何结束",
-    "attempts.settings": "改动的设置",
-    "attempts.as_chosen": "无",
-    "failure.settings": "设置有误",
-    "failure.data": "数据无法使用",
-    "failure.data_changed": "数据已改变",
-    "failure.base": "起始权重无法使用",
-    "failure.reward": "奖励无法计算",
-    "failure.diverged": "损失异常",
-    "failure.out_of_memory": "内存不足",
-    "failure.disk": "磁盘已满",
-    "failure.lost": "已丢失",
-    "failure.killed": "被终止",
-    "failure.internal": "意外错误",
     "task.when": "时间",
     "task.event": "事件",
     "task.attempt": "第几次",
@@ -375,6 +359,8 @@ SENTENCES: dict[str, str] = {
     r"trained to its end": "训练完成",
     r"stopped by a person": "由用户停止",
     r"stopped after saving a checkpoint": "保存检查点后停止",
+    r"stopped by the watchdog: (.+)": r"由监视程序停止：\1",
+    r"nothing new for (\d+) minutes, at step (\d+)": r"\1 分钟没有新记录，停在第 \2 步",
     r"stopped before it could save": "未及保存便已停止",
     r"resumed by a person": "由用户继续",
     r"priority (-?\d+) to (-?\d+), by a person": r"由用户将优先级从 \1 改为 \2",

@@ -82,6 +82,13 @@ LABELS: dict[str, str] = {
     "retry_lost": "进程丢失后自动继续",
     "retry_out_of_memory": "内存不足时减小批次继续",
     "retry_diverged": "损失异常后以一半学习率继续",
+    "watch_nan": "监视：损失为 NaN",
+    "watch_loss_spike": "监视：损失突升",
+    "watch_stalled_step": "监视：某一步卡住",
+    "watch_no_progress": "监视：没有进展",
+    "watch_idle_gpu": "监视：GPU 空闲",
+    "watch_slow_data": "监视：数据读取慢",
+    "watch_low_disk": "监视：磁盘将满",
     "log_interval": "曲线点间隔（步）",
     "eval_interval": "评估间隔（步）",
     "save_interval": "检查点间隔（步）",
@@ -204,6 +211,17 @@ HELP: dict[str, str] = {
     "每步的行相同，训练结果不变。必要时重复，直到一次一行。",
     "retry_diverged": "损失变为 NaN 或无穷大时，从最近的完好检查点以一半的学习率继续，只试一次。"
     "扫参的试验不会如此，因为学习率属于试验。",
+    "watch_nan": "损失变为 NaN 或无穷大：在记录和曲线上留标记；notify 还会在任务页面并通过设置里的 webhook 通知。"
+    "训练如何处理由 nan_policy 决定。",
+    "watch_loss_spike": "损失远高于之前并持续五个记录点。"
+    "save 和 stop 也会通知；save 立即写检查点，stop 保存后停止，可继续。"
+    "按奖励学习的训练不看此项。",
+    "watch_stalled_step": "某一步耗时达到平常的十倍且至少一分钟。stop：该步结束后停止。",
+    "watch_no_progress": "运行中的训练十分钟（或平常的二十倍时间）没有新记录，由调度器从外部发现。"
+    "stop：宽限期内不响应则被终止。",
+    "watch_idle_gpu": "GPU 连续五分钟几乎没有工作。",
+    "watch_slow_data": "一半以上的时间花在读取数据行上。",
+    "watch_low_disk": "磁盘只够写很少几个检查点，或已因空间不足跳过检查点。",
     "log_interval": "曲线上两点之间的步数。0：自动选择，使每次训练最多 10,000 个点。",
     "eval_interval": "两次评估之间的步数。0：每次训练评估十次。",
     "save_interval": "两个检查点之间的步数。0：每次训练保存五次。最后一步总会保存。",

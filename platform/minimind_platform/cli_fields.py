@@ -18,7 +18,7 @@ GROUPS = {
     "rewards": "rewards",
     "training": "training",
     "runtime": "device and speed",
-    "care": "retries",
+    "care": "retries and watchdog",
     "output": "curves and checkpoints",
 }
 _PREFIX = "setting."

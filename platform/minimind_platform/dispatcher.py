@@ -16,13 +16,16 @@ from dataclasses import replace
 
 from minimind_platform.errors import ConflictError, PlatformError
 from minimind_platform.executors import Ending, Executor, LaunchSpec, Seen, token_of
+from minimind_platform.notices import Notices
 from minimind_platform.progress import ProgressReader
 from minimind_platform.remedies import remedies_of
 from minimind_platform.settings import Settings
 from minimind_platform.settle import Rules, Verdict, after_failure, after_loss, judge
+from minimind_platform.stillness import Stillness
 from minimind_platform.store import Store
 from minimind_platform.tasks import Progress, State, Task
 from minimind_platform.waits import explain
+from trainer.names import Rule
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,8 @@ class Dispatcher:
         self._progress: dict[str, Progress] = {}
         self._resting: dict[str, float] = {}  # tasks that raised something unforeseen, and until when
         self._last_look = 0.0
+        self._stillness = Stillness()
+        self._notices = Notices(settings)
 
     def tick(self) -> bool:
         """One round.
@@ -81,6 +86,7 @@ class Dispatcher:
             with self._kept_apart(task):
                 if look_closer and seen[_token(task)] is Seen.RUNNING:
                     self._record_progress(task)
+                    task = self._watch(task)
                 self._attend(task, seen[_token(task)])
         slots = self._executor.slots()
         while task := self._store.claim(slots, time.time()):
@@ -148,9 +154,27 @@ class Dispatcher:
         if time.monotonic() - since >= self._settings.stop_grace_seconds:
             self._executor.sweep(_token(task))
 
+    def _watch(self, task: Task) -> Task:
+        """Say so when a training makes no step for long, and stop it if its settings say so."""
+        action = task.config.get(f"watch_{Rule.NO_PROGRESS}", "notify")
+        if task.state is not State.RUNNING or action == "off":
+            return task
+        step = self._readers[task.id].newest_step
+        text = self._stillness.look(_token(task), step)
+        if not text:
+            return task
+        log.warning("%s: %s.", _label(task), text)
+        if action != "mark":
+            about = {"name": Rule.NO_PROGRESS, "text": text, "step": step, "t": int(time.time() * 1000)}
+            self._notices.tell(task, [about])
+        if action == "stop":
+            return self._move(task, State.STOPPING, f"stopped by the watchdog: {text}")
+        return self._store.note(task, text)
+
     def _record_progress(self, task: Task, ended: bool = False) -> Progress:
         reader = self._readers.setdefault(task.id, ProgressReader(self._settings.task_dir(task.id)))
         progress = reader.read(to_the_end=ended)
+        self._notices.tell(task, reader.notices())
         if progress != self._progress.get(task.id, task.progress):
             self._store.set_progress(task.id, progress)
         self._progress[task.id] = progress
@@ -162,6 +186,8 @@ class Dispatcher:
         """The attempt is over and no process of it is left."""
         self._record_progress(task, ended=True)
         verdict = judge(task.state, self._executor.ending(_token(task)), remedies_of(task))
+        if task.state is State.STARTING and verdict.to is State.STOPPED:  # it ran and ended while nobody looked
+            task = self._move(task, State.RUNNING, "its trainer runs")
         task = self._apply(task, verdict)
         if task.state is State.LOST:
             self._after_loss(task, verdict.reason)
@@ -188,6 +214,7 @@ class Dispatcher:
         self._submitted.pop(_token(task), None)
         self._leftover.pop(_token(task), None)
         self._stopping.discard(_token(task))
+        self._stillness.forget(_token(task))
         self._readers.pop(task.id, None)
         self._progress.pop(task.id, None)
         self._resting.pop(task.id, None)

@@ -38,6 +38,17 @@ class ProgressReader:
         self._newest = (0, 0)
         self._trend = Trend()
         self._trend_of = Metric.LOSS
+        self._notices: list[dict[str, Any]] = []
+
+    @property
+    def newest_step(self) -> int:
+        """The newest step of this attempt, also one that is done again and not recorded."""
+        return self._newest[0]
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Events that people are to be told of, since the last call."""
+        found, self._notices = self._notices, []
+        return found
 
     def read(self, to_the_end: bool = False) -> Progress:
         """Progress as of now: after the next few megabytes, or after all there is."""
@@ -66,6 +77,8 @@ class ProgressReader:
             self._begin = self._newest = (record["step"], record["t"])
             known = {"total_steps": record.get("total_steps", 0), "epochs": record.get("epochs", 0)}
             self._progress = replace(self._progress, **known)
+        elif record["kind"] == "event" and record.get("notify"):
+            self._notices.append({name: record[name] for name in ("name", "text", "step", "t")})
         elif record["kind"] == "metrics":
             values = {FIELDS[key]: value for key, value in record["values"].items() if key in FIELDS}
             if values.get("epoch", 0.0) is None:

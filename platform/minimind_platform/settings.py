@@ -49,6 +49,8 @@ class Settings:
     """How long a stopped training may take to save its checkpoint before it is killed."""
     max_restarts: int = 3
     """How often a training that was lost with its process is resumed by itself."""
+    webhook_url: str = ""
+    """Where to send what the watchdog finds: POST with JSON (task, task_name, type, state, name, text, step, t)."""
     log_limit_mb: int = 200
     """Largest size of a task's log; it is cut in the middle beyond that."""
 
@@ -70,6 +72,8 @@ class Settings:
         values |= {name: _convert(name, value, "command line") for name, value in given.items()}
         settings = replace(cls(home=home), **(values | {"home": home}))
         settings._refuse_shared_databases()
+        if settings.webhook_url and not settings.webhook_url.startswith(("http://", "https://")):
+            raise PlatformError("webhook_url must begin with http:// or https://.")
         return settings
 
     @property

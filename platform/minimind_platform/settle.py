@@ -61,6 +61,8 @@ def judge(state: State, ending: Ending, remedies: Mapping[str, Remedy] = Mapping
     if ending.outcome is Outcome.FAILED:
         verdict = _failed(ending.error, ending.error_class, ending.hint)
         return replace(verdict, to=State.LOST) if ending.error_class in remedies else verdict
+    if ending.outcome is Outcome.STOPPED and ending.error_class == ErrorClass.WATCHDOG:
+        return Verdict(State.STOPPED, f"stopped by the watchdog: {ending.error}", {"error_class": ending.error_class})
     if ending.outcome is Outcome.STOPPED:
         return Verdict(State.LOST, "ended from outside, after saving a checkpoint")
     return _without_a_word(ending)

@@ -141,6 +141,20 @@ class Store:
             _record(connection, task.id, task.attempt, task.state, to, reason, **told)
             return _one(connection, task.id)
 
+    def note(self, task: Task, text: str) -> Task:
+        """Write down in a task's history what is no move, if it is still as the caller saw it.
+
+        Raises:
+            ConflictError: the task has moved meanwhile.
+        """
+        seen = (table.c.id == task.id) & (table.c.state == task.state.value) & (table.c.version == task.version)
+        with self._write() as connection:
+            values = {"version": task.version + 1}
+            if connection.execute(update(table).where(seen).values(values)).rowcount == 0:
+                raise ConflictError(f"Task {task.name!r} has moved on meanwhile.")
+            _record(connection, task.id, task.attempt, task.state, task.state, text)
+            return _one(connection, task.id)
+
     def set_trial_state(self, task: Task, trial_state: str) -> None:
         """Say how a task ended as a trial, and have MLflow told about it."""
         values = {"trial_state": trial_state, "mirrored_version": table.c.version - 1}

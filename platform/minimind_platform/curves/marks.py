@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minimind_platform.tasks import TaskEvent
-from trainer.names import TaskFile
+from trainer.names import Rule, TaskFile
 
 CHUNK = 16 << 20
 """Bytes searched in one look of a live page."""
@@ -33,6 +33,8 @@ class Mark:
     text: str
     name: str
     """Folder of the checkpoint, number of the attempt, name of the event, or the state after the move."""
+    notify: bool = False
+    """Whether people are to be told of it."""
 
 
 class RunMarks:
@@ -89,11 +91,13 @@ def _mark(line: bytes) -> Mark | None:
         if kind == "begin" and record["attempt"] > 1:
             return Mark("resume", step, at, "", str(record["attempt"]))
         if kind == "event":
-            return Mark("event", step, at, record.get("text", ""), record["name"])
+            return Mark("event", step, at, record.get("text", ""), record["name"], bool(record.get("notify")))
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     return None
 
 
 def _move(event: TaskEvent) -> Mark:
+    if event.before == event.after:  # no move, but what the scheduler has found
+        return Mark("event", None, event.at, event.reason, Rule.NO_PROGRESS, notify=True)
     return Mark("state", None, event.at, event.reason, event.after)

@@ -19,6 +19,8 @@ LENGTH = ("epochs", "max_steps")
 WITHOUT_EFFECT = (
     "device", "eval_interval", "keep_best", "keep_checkpoints", "keep_every", "log_interval", "model_name",
     "retry_diverged", "retry_lost", "retry_out_of_memory", "save_dir", "save_interval", "save_weight",
+    "watch_idle_gpu", "watch_loss_spike", "watch_low_disk", "watch_nan", "watch_no_progress", "watch_slow_data",
+    "watch_stalled_step",
 )  # fmt: skip
 """Settings that a training may change half-way without becoming another one."""
 TAKEN_ALONG = (TaskFile.TEACHER, TaskFile.REFERENCE)
