@@ -47,8 +47,8 @@ def _search(t: Texts) -> html.Div:
     words = dbc.Input(
         id="log-words", type="search", placeholder=t("log.search"), autocomplete="off", maxlength=MOST_WORDS, size="sm"
     )
-    levels: Any = [{"label": t(f"log.level_{name or 'all'}"), "value": name} for name in ("", "warning", "error")]
-    choice = dbc.Select(id="log-level", options=levels, value="", size="sm")
+    levels: Any = [{"label": t(f"log.level_{name}"), "value": name} for name in ("all", "warning", "error")]
+    choice = dbc.Select(id="log-level", options=levels, value="all", size="sm")
     wanted = [
         html.Div(
             [icon("search"), dbc.Label(t("log.search"), html_for="log-words", class_name="visually-hidden"), words],

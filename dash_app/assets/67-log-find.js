@@ -36,7 +36,7 @@
   function close(find) {
     begin(find);
     find.input.value = "";
-    find.level.value = "";
+    find.level.value = "all";
     show(find);
   }
 
@@ -48,7 +48,8 @@
     if (!find.done) { await more(find); }
   }
 
-  const wanted = (find) => Boolean(find.input.value.trim() || find.level.value);
+  const levelOf = (find) => (find.level.value === "all" ? "" : find.level.value);
+  const wanted = (find) => Boolean(find.input.value.trim() || levelOf(find));
   const ask = (find, level, words, offset, limit) => mm.api(`/api/tasks/${find.id}/log/find?${new URLSearchParams({ level, words, offset, limit })}`);
 
   // Goes on until there are so many more lines, or the file has ended.
@@ -58,7 +59,7 @@
     find.busy = true;
     try {
       do {
-        const found = await ask(find, find.level.value, find.input.value.trim(), find.end, MORE);
+        const found = await ask(find, levelOf(find), find.input.value.trim(), find.end, MORE);
         if (round !== find.round) { return; }
         if (found.reset && find.count) { find.count = 0; find.at = -1; find.list.replaceChildren(); }
         for (const line of found.lines) { find.list.append(item(find, line)); }
