@@ -11,8 +11,13 @@
     if (!now) { return; }
     const place = h("strong", { role: "status" }), number = h("input", { type: "number", class: "form-control", id: "queue-priority", min: -1000, max: 1000, step: 1 });
     const show = (result) => { setText(place, text("queue_place", { n: mm.whole(result.turn), total: mm.whole(Math.max(now.waiting, result.turn)) })); number.value = result.priority; };
+    // One wish at a time: an answer that comes late must not overwrite a number that is being typed.
     const wish = async (what) => {
+      const fields = dialog.querySelectorAll(".queue-moves button, .queue-number input, .queue-number button"), focused = document.activeElement;
+      for (const field of fields) { field.disabled = true; }
       try { const result = await mm.setOrder(task, what); show(result); changed(result); } catch (error) { complain(error); dialog.close(); }
+      for (const field of fields) { field.disabled = false; }
+      if (dialog.contains(focused)) { focused.focus(); }
     };
     const buttons = MOVES.map(([name, image]) => h("button", { class: "btn btn-quiet", type: "button", "data-place": name, onclick: () => wish({ place: name }) }, icon(image), text(`queue_${name}`)));
     const form = h("form", { class: "queue-number", onsubmit: (event) => { event.preventDefault(); if (number.reportValidity() && number.value !== "") { wish({ priority: Number(number.value) }); } } },
