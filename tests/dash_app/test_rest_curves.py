@@ -87,7 +87,8 @@ def test_marks_are_sent_once(client: TestClient, platform: FakePlatform) -> None
     task = platform.task("a2").id
     platform.curves.happened[task] = [Mark("checkpoint", 100, 2e9, "best", "step_000100")]
     found = asked(client, f"/api/runs/{task}/marks")
-    assert found["marks"][-1] == {"kind": "checkpoint", "step": 100, "t": 2e9, "text": "best", "name": "step_000100"}
+    mark = {"kind": "checkpoint", "step": 100, "t": 2e9, "text": "best", "name": "step_000100", "notify": False}
+    assert found["marks"][-1] == mark
     assert {mark["kind"] for mark in found["marks"][:-1]} == {"state"}
     assert asked(client, f"/api/runs/{task}/marks", since=found["count"]) == {"marks": [], "count": found["count"]}
 

@@ -105,7 +105,7 @@ def test_a_trainer_that_does_not_listen_is_killed_after_the_grace(tmp_path):
 
 
 def test_a_killed_trainer_is_resumed_by_itself(home):
-    task = home.run(home.submit(do="die", at=3), State.FINISHED, State.FAILED)
+    task = home.run(home.submit(do="die", at=3, step_seconds=0.3), State.FINISHED, State.FAILED)
     assert task.state is State.FINISHED and task.attempt == 2
     assert home.moves(task.id) == [
         "QUEUED", "STARTING", "RUNNING", "LOST", "QUEUED", "STARTING", "RUNNING", "FINISHED",
