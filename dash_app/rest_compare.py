@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from dash_app.rest_curves import curve_views, parse_since, split_keys
+from dash_app.rest_curves import curve_views, parse_since, some_keys
 from dash_app.views import answer, packed, plain
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def compare_router(platform: "Platform") -> APIRouter:
     @router.post("/curves")
     def curves(request: Request, body: Asked) -> Response:
         """Curves by run, those that are new; `pending` says that some are still being read, so ask again."""
-        keys = split_keys(",".join(body.keys))
+        keys = some_keys(body.keys)
         since = {run_id: parse_since(text) for run_id, text in body.since.items()}
         found = platform.comparisons.curves(body.ids, keys, since)
         runs: dict[str, Any] = {run_id: curve_views(one.parts) for run_id, one in found.items()}

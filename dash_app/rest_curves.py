@@ -66,12 +66,17 @@ def curves_router(platform: "Platform") -> APIRouter:
 
 
 def split_keys(text: str) -> list[str]:
-    """Metrics of a request.
+    """Metrics of a request; errors as in `some_keys`."""
+    return some_keys(text.split(","))
+
+
+def some_keys(given: Sequence[str]) -> list[str]:
+    """Metrics of a request, each once.
 
     Raises:
         PlatformError: none, or too many.
     """
-    keys = list(dict.fromkeys(key for key in text.split(",") if key))
+    keys = list(dict.fromkeys(key for key in given if key))
     if not 0 < len(keys) <= MOST_KEYS:
         raise PlatformError(f"keys must name 1 to {MOST_KEYS} metrics, separated by commas; got {len(keys)}.")
     return keys

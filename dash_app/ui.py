@@ -54,6 +54,19 @@ NAVIGATION = (
     ("nav.models", "/models", "box-seam"),
     ("nav.system", "/system", "cpu"),
 )
+PAGES: dict[str, Callable[["Platform", dict[str, str], Texts], Any]] = {
+    "/": lambda platform, _query, t: tasks.layout(platform, t),
+    "/tasks": lambda platform, _query, t: tasks.layout(platform, t),
+    "/new": new_task.layout,
+    "/sweeps": lambda platform, _query, t: sweeps.layout(platform, t),
+    "/sweeps/new": new_sweep.layout,
+    "/compare": compare.layout,
+    "/data": data.layout,
+    "/models": lambda platform, _query, t: models.layout(platform, t),
+    "/trash": lambda platform, _query, t: trash.layout(platform, t),
+    "/system": lambda platform, _query, t: system.layout(platform, t),
+}
+"""What stands at a path."""
 ONE = {"tasks": (task.layout, "task"), "sweeps": (sweep.layout, "sweep"), "runs": (run.layout, "run")}
 """Pages of one thing, by the path of its list, and how their texts begin."""
 
@@ -110,21 +123,9 @@ def create_ui(platform: "Platform") -> Dash:
 
 def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -> Any:
     """The content of the page at a path."""
-    pages: dict[str, Callable[[], Any]] = {
-        "/": lambda: tasks.layout(platform, t),
-        "/tasks": lambda: tasks.layout(platform, t),
-        "/new": lambda: new_task.layout(platform, query, t),
-        "/sweeps": lambda: sweeps.layout(platform, t),
-        "/sweeps/new": lambda: new_sweep.layout(platform, query, t),
-        "/compare": lambda: compare.layout(platform, query, t),
-        "/data": lambda: data.layout(platform, query, t),
-        "/models": lambda: models.layout(platform, t),
-        "/trash": lambda: trash.layout(platform, t),
-        "/system": lambda: system.layout(platform, t),
-    }
     parts = path.rstrip("/") or "/"
-    if parts in pages:
-        return pages[parts]()
+    if parts in PAGES:
+        return PAGES[parts](platform, query, t)
     first, _, one = parts.lstrip("/").partition("/")
     if first in ONE and one and "/" not in one:
         shown, name = ONE[first]
@@ -145,9 +146,7 @@ def _failed(error: Exception, t: Texts) -> html.Div:
 def is_page(path: str) -> bool:
     """Whether a path is one of our pages; whether its task exists is told by the page."""
     parts = path.strip("/").split("/")
-    paths = ("", "tasks", "new", "sweeps", "compare", "data", "models", "trash", "system")
-    known = len(parts) == 1 and parts[0] in paths
-    return known or (len(parts) == 2 and parts[0] in ONE)
+    return f"/{'/'.join(parts)}" in PAGES or (len(parts) == 2 and parts[0] in ONE)
 
 
 def _prepare_curves(platform: "Platform") -> None:

@@ -77,10 +77,9 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             if not _disk_refused(error):
                 raise
-            free = shutil.disk_usage(self.folder if self.folder.exists() else self.folder.parent).free
             raise DiskError(
                 f"The checkpoint of step {step} could not be written ({str(error)[:150]}); "
-                f"{free / 1e9:.1f} GB are free.",
+                f"{free_bytes(self.folder) / 1e9:.1f} GB are free.",
                 "Free some space, then resume: earlier checkpoints are intact.",
             ) from error
         return Checkpoint(final, step)
@@ -154,6 +153,13 @@ def _disk_refused(error: Exception) -> bool:
     if isinstance(error, RuntimeError):
         return "inline_container" in str(error)
     return isinstance(error, OSError | SafetensorError)
+
+
+def free_bytes(folder: Path) -> int:
+    """What this user may still write where a folder is or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def verify(folder: Path) -> str:

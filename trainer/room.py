@@ -5,10 +5,7 @@ if problem := room.problem(): ...     # skip this one
 warning = room.saved(checkpoint)      # "" while there is plenty
 """
 
-import shutil
-from pathlib import Path
-
-from trainer.checkpoints import Checkpoint, Checkpoints, read_manifest
+from trainer.checkpoints import Checkpoint, Checkpoints, free_bytes, read_manifest
 from trainer.errors import DiskError
 
 SAFE = 2
@@ -46,13 +43,6 @@ class Room:
             return ""
         self._warned = True
         return f"The disk is nearly full: {told(free)} are free, and a checkpoint has {told(self._size)}. {WAY_OUT}"
-
-
-def free_bytes(folder: Path) -> int:
-    """What this user may still write where a folder is or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def told(size: float) -> str:

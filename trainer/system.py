@@ -1,7 +1,5 @@
 """Samples what the training's own processes and its GPU use, every ten seconds, off the path of the steps."""
 
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -39,11 +37,11 @@ class SystemSampler:
         trunk = psutil.Process() if ranks.count == 1 else psutil.Process().parent() or psutil.Process()
         family = {trunk.pid: trunk}
         cuda = self._device.type == "cuda"
-        meter = GpuMeter.of(str(torch.cuda.get_device_properties(self._device).uuid)) if cuda else None
+        ask = gpu_busy(self._device)
         _sample([trunk])
         while not self._done.wait(INTERVAL_SECONDS):
             gpu = torch.cuda.memory_reserved(self._device) / 1e6 if cuda else 0.0
-            busy = meter.percent() if meter else None
+            busy = ask() if ask else None
             if not ranks.first:
                 ranks.post("gpu_memory", gpu)
                 if busy is not None:
@@ -62,19 +60,10 @@ class SystemSampler:
 
 def gpu_busy(device: torch.device) -> Callable[[], float | None] | None:
     """A way to ask how busy the GPU was in the last moment, in percent; None where nobody can tell."""
-    program = shutil.which("nvidia-smi")
-    if device.type != "cuda" or program is None:
+    if device.type != "cuda":
         return None
-    which = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-    command = [program, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-i", which]
-
-    def ask() -> float | None:
-        try:
-            return float(subprocess.run(command, capture_output=True, timeout=10, check=True).stdout)
-        except (OSError, ValueError, subprocess.SubprocessError):
-            return None
-
-    return ask
+    meter = GpuMeter.of(str(torch.cuda.get_device_properties(device).uuid))
+    return meter.percent if meter else None
 
 
 def _sample(family: list[psutil.Process]) -> dict[str, float]:

@@ -8,7 +8,6 @@ Safe to use from many threads.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,6 +36,7 @@ from minimind_platform.tasks import ACTIVE, State, Task, TaskEvent, TaskPage
 from minimind_platform.tracking_client import TrackingClient
 from minimind_platform.views import Check, LogChunk, ModelVersion, SamplePage, Series
 from trainer.advice import advice
+from trainer.checkpoints import free_bytes
 from trainer.configs import TrainConfig
 from trainer.names import TaskFile
 
@@ -347,9 +347,8 @@ class Platform(Catalogue, Following, Searching):
 
     def _free(self) -> int:
         """Bytes that are free where checkpoints are kept; 0 where that cannot be told."""
-        folder = self.settings.out_dir
         try:
-            return shutil.disk_usage(folder if folder.exists() else self.settings.home).free
+            return free_bytes(self.settings.out_dir)
         except OSError:
             return 0
 

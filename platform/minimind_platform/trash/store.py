@@ -6,7 +6,7 @@ rows.remove_task(task.id)       # last, when nothing else is left of it
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Engine, delete, func, literal, or_, select
 
 from minimind_platform.database import transaction
 from minimind_platform.errors import ConflictError
+from minimind_platform.listing import chunks
 from minimind_platform.rows import to_task
 from minimind_platform.schema import lease, sweep, task, task_event
 from minimind_platform.tasks import Task
@@ -96,7 +97,8 @@ class TrashStore:
         with transaction(self._engine) as connection:
             if ids is None:
                 return list(connection.execute(query))
-            return [row for part in _chunks(ids) for row in connection.execute(query.where(c.id.in_(part)))]
+            parts = chunks(sorted(set(ids)), CHUNK)
+            return [row for part in parts for row in connection.execute(query.where(c.id.in_(part)))]
 
     # removing
 
@@ -109,7 +111,7 @@ class TrashStore:
         now = time.time()
         with transaction(self._engine, write=True) as connection:
             for table, ids in ((task, tasks), (sweep, sweeps)):
-                for part in _chunks(ids):
+                for part in chunks(sorted(set(ids)), CHUNK):
                     wanted = table.c.id.in_(part) & table.c.deleted_at.is_not(None)
                     same = func.coalesce(table.c.purging_at, now)
                     done = connection.execute(update(table).where(wanted).values(purging_at=same))
@@ -145,7 +147,8 @@ class TrashStore:
 
     def _tasks(self, column: ColumnElement[Any], values: Collection[str]) -> list[Task]:
         with transaction(self._engine) as connection:
-            rows = (row for part in _chunks(values) for row in connection.execute(select(task).where(column.in_(part))))
+            parts = chunks(sorted(set(values)), CHUNK)
+            rows = (row for part in parts for row in connection.execute(select(task).where(column.in_(part))))
             return [to_task(row) for row in rows]
 
 
@@ -153,9 +156,3 @@ def _alone() -> ColumnElement[bool]:
     """Deleted tasks that no deleted sweep stands for."""
     gone = select(sweep.c.id).where(sweep.c.deleted_at.is_not(None))
     return task.c.deleted_at.is_not(None) & or_(task.c.sweep_id == "", task.c.sweep_id.not_in(gone))
-
-
-def _chunks(ids: Collection[str]) -> Iterator[Sequence[str]]:
-    unique = sorted(set(ids))
-    for begin in range(0, len(unique), CHUNK):
-        yield unique[begin : begin + CHUNK]
