@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fake_catalogue import FakeCatalogue
 from fake_comparisons import FakeComparisons
 from fake_contents import fill
 from fake_curves import FakeCurves
@@ -27,7 +28,6 @@ from minimind_platform.errors import (
     ConflictError,
     NotFoundError,
     SettingsError,
-    TrackingUnavailableError,
 )
 from minimind_platform.samples import SampleQuery, read_samples
 from minimind_platform.settings import Settings
@@ -35,24 +35,19 @@ from minimind_platform.task_logs import Logs
 from minimind_platform.tasks import ACTIVE, ENDED, Progress, State, Task, TaskEvent, TaskPage
 from minimind_platform.views import (
     Check,
-    Dataset,
     LogChunk,
     ModelVersion,
     Preflight,
     Problem,
     SamplePage,
     Series,
-    TrainingType,
     WeightFile,
 )
-from trainer.configs import TRAINING_TYPES, parse_config
-from trainer.fields import RewardKind, config_fields, reward_kinds
+from trainer.configs import parse_config
 from trainer.names import Metric, TaskFile
-from trainer.presets import PRESETS, Preset
-from trainer.starts import starts_of
 
 
-class FakePlatform(FakeData):
+class FakePlatform(FakeCatalogue, FakeData):
     """Answers as `minimind_platform.Platform` does."""
 
     def __init__(self, home: Path) -> None:
@@ -365,53 +360,6 @@ class FakePlatform(FakeData):
 
     def run_link(self, id: str) -> str:
         return f"/mlflow/#/experiments/1/runs/{self.task(id).id}"
-
-    # models and data
-
-    def models(self) -> list[ModelVersion]:
-        self._need_tracking()
-        return self.versions
-
-    def weight_files(self) -> list[WeightFile]:
-        return self.files
-
-    def version_files(self, name: str, version: int) -> Path:
-        if not any((v.name, v.version) == (name, version) for v in self.versions):
-            raise NotFoundError(f"There is no version {version} of {name}.")
-        return self.settings.home / "version"
-
-    def weight_file(self, name: str) -> Path:
-        for file in self.files:
-            if file.name == name:
-                return file.path
-        raise NotFoundError(f"There is no weight file {name!r}.")
-
-    def datasets(self) -> list[Dataset]:
-        return self.data
-
-    def devices(self) -> list[str]:
-        return ["auto", "cpu", "cuda:0"]
-
-    def training_types(self) -> dict[str, TrainingType]:
-        types = {}
-        for name, cls in TRAINING_TYPES.items():
-            fields = config_fields(cls)
-            defaults = {field.name: field.default for field in fields if not field.required}
-            about = (cls.__doc__ or "").strip()
-            types[name] = TrainingType(
-                name, cls.title, about, cls.data_format, fields, defaults, cls.needs_base, starts_of(name)
-            )
-        return types
-
-    def reward_kinds(self) -> dict[str, RewardKind]:
-        return reward_kinds()
-
-    def presets(self) -> dict[str, Preset]:
-        return PRESETS
-
-    def _need_tracking(self) -> None:
-        if not self.tracking:
-            raise TrackingUnavailableError
 
 
 def _loss(step: int) -> float:
