@@ -13,7 +13,7 @@
   const PAGE = 25;
 
   mm.list = (spec) => {
-    const page = { ...spec, extra: spec.extra || [], rows: new Map(), types: JSON.parse(spec.list.dataset.types), gone: new Map(), counts: null, sorts: spec.sorts || {}, shownItems: [], known: {}, now: true, active: spec.active || (() => false) };
+    const page = { ...spec, home: location.pathname, extra: spec.extra || [], rows: new Map(), types: JSON.parse(spec.list.dataset.types), gone: new Map(), counts: null, sorts: spec.sorts || {}, shownItems: [], known: {}, now: true, active: spec.active || (() => false) };
     page.filters = readUrl(page);
     page.change = (next) => change(page, next);
     page.wake = (fresh) => { page.now = true; page.fresh = page.fresh || Boolean(fresh); page.loop.wake(); };
@@ -41,7 +41,9 @@
     if (page.filters.page > 1) { query.set("page", page.filters.page); if (page.filters.until) { query.set("until", page.filters.until); } }
     return query;
   }
+  // What was typed is taken a moment later: by then another page may be shown, and its address is not ours to write.
   function change(page, next) {
+    if (location.pathname !== page.home) { return; }
     page.filters = Object.assign({}, page.filters, { page: 1 }, next);
     page.gone.clear();
     const query = queryOf(page);

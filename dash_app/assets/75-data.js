@@ -38,6 +38,7 @@
   }
 
   function writeAddress(page, settings) {
+    if (location.pathname !== "/data") { return; } // left while something was being typed
     const query = new URLSearchParams({ path: page.path });
     if (settings.type) { query.set("type", settings.type); }
     query.set("max_seq_len", settings.max_seq_len);

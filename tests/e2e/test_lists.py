@@ -183,6 +183,23 @@ def test_the_place_in_the_queue(page: Page, site: Site) -> None:
     assert names(page) == ["later-2", "later-1", "sft-answers-zh", "later-0"]
 
 
+def test_what_was_just_typed_does_not_write_the_address_of_the_next_page(page: Page) -> None:
+    shown(page, "/tasks")
+    one = page.locator("#task-list tbody .col-select input").first.evaluate("box => box.closest('tr').dataset.task")
+    page.evaluate(
+        """ids => {
+            const search = document.querySelector("#task-search");
+            search.value = "tiny";
+            search.dispatchEvent(new Event("input"));
+            mm.visit(`/compare?ids=${ids}`);
+        }""",
+        one,
+    )
+    expect(page.locator(".compare-run")).to_have_count(1)
+    page.wait_for_timeout(300)  # longer than typing is waited for
+    expect(page).to_have_url(re.compile(rf"/compare\?ids={one}$"))
+
+
 def test_keys(page: Page) -> None:
     shown(page, "/tasks")
     page.keyboard.press("/")
