@@ -23,6 +23,8 @@ from trainer.names import HIGHER_IS_BETTER, TaskFile
 
 MANIFEST = "manifest.json"
 STATE_DIR = "trainer_state"
+_CHECK = "check"
+"""In the manifest: SHA-256 over all else of it."""
 _IN_USE = "in_use"
 _PREFIX = "step_"
 _NAME = re.compile(r"^step_\d+$")
@@ -121,8 +123,10 @@ class Checkpoints:
 
     def _best_steps(self, found: list[Checkpoint]) -> list[int]:
         """Steps of the best, by what the newest one with a value was measured by."""
-        manifests = [(c.step, read_manifest(c.path)) for c in found]
-        measured = [(step, about["metric"], about["value"]) for step, about in manifests if "value" in about]
+        manifests = [(c.step, _readable_manifest(c.path)) for c in found]
+        measured = [
+            (step, about["metric"], about["value"]) for step, about in manifests if about.keys() >= {"metric", "value"}
+        ]
         if not measured:
             return []
         metric = measured[-1][1]
@@ -164,9 +168,8 @@ def free_bytes(folder: Path) -> int:
 
 def verify(folder: Path) -> str:
     """What is wrong with a checkpoint folder, in a few words; "" if nothing."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    manifest = _readable_manifest(folder)
+    if not manifest:
         return "no readable manifest"
     for name, known in manifest["files"].items():
         path = folder / name
@@ -184,6 +187,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
 
 
+def _readable_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint whose bytes nobody has checked; empty where it is damaged in any way."""
+    try:
+        manifest = read_manifest(folder)
+        whole = all(isinstance(f["bytes"], int) and isinstance(f["sha256"], str) for f in manifest["files"].values())
+        checked = manifest.pop(_CHECK, None)  # those of version 0.1 have none
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    return manifest if whole and checked in (None, _digest(manifest)) else {}
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
 def _write_manifest(folder: Path, about: dict[str, Any]) -> None:
     files: dict[str, Any] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -192,7 +210,8 @@ def _write_manifest(folder: Path, about: dict[str, Any]) -> None:
     for directory in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
         _sync(directory)
     manifest = folder / MANIFEST
-    manifest.write_text(json.dumps({**about, "files": files}, indent=2) + "\n", encoding="utf-8")
+    content = {**about, "files": files}
+    manifest.write_text(json.dumps({**content, _CHECK: _digest(content)}, indent=2) + "\n", encoding="utf-8")
     _sync(manifest)
     _sync(folder)
 

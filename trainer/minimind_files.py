@@ -7,6 +7,7 @@ word on the sizes (contract sections 1 and 2). The sizes are read off the tensor
 
 import os
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def read_pth(path: Path) -> State:
     """
     if not path.is_file():
         raise BaseModelError(f"There is no weight file {path}.", "Train that stage first, or choose another base.")
+    _refuse_compressed(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for damaged files; each means the same here
@@ -55,7 +57,25 @@ def read_pth(path: Path) -> State:
         state = state["model"]  # MiniMind's resume files keep the weights under this key
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise BaseModelError(f"{path} holds no weights: expected a dict of tensors.")
+    larger = [name for name, t in state.items() if t.numel() * t.element_size() > t.untyped_storage().nbytes()]
+    if larger:
+        raise BaseModelError(f"{path} says that {larger[0]} is larger than what the file holds of it. Do not use it.")
     return {_plain(name): tensor for name, tensor in state.items()}
+
+
+def _refuse_compressed(path: Path) -> None:
+    """PyTorch never compresses what it writes, and unpacks what others have compressed: a megabyte to gigabytes.
+
+    Raises:
+        BaseModelError: the file is compressed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [i.filename for i in archive.infolist() if i.compress_type != zipfile.ZIP_STORED]
+    except (zipfile.BadZipFile, OSError):
+        return  # of the form before zip, or damaged; reading it tells
+    if packed:
+        raise BaseModelError(f"{path} is compressed ({packed[0]}), as no weight file is. Do not use it.")
 
 
 def infer_sizes(state: State, heads: int = 8) -> Sizes:

@@ -33,7 +33,10 @@ PASSED_ON = {"PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "VIRTUAL_ENV", "
 PASSED_ON |= {"REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 PASSED_ON_PREFIXES = ("LANG", "LC_", "XDG_", "SSL_CERT_", "MINIMIND_", "MLFLOW_", "HF_", "TORCH", "PYTORCH_", "NCCL_")
 PASSED_ON_PREFIXES += ("CUDA", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
-SECRET = {"MINIMIND_DATABASE_URL"}  # a trainer never talks to the queue
+SECRET = {"MINIMIND_DATABASE_URL", "MINIMIND_STUDY_URL", "MINIMIND_TRACKING_DATABASE_URL", "MLFLOW_BACKEND_STORE_URI"}
+SECRET |= {"MINIMIND_DATABASE_PASSWORD_FILE", "MINIMIND_WEBHOOK_URL", "MLFLOW_FLASK_SERVER_SECRET_KEY"}
+"""What stays with the platform: neither a trainer nor a background job talks to a database or sends notices."""
+HUB_TOKENS = {"HF_TOKEN"}  # trainings never ask the hub
 
 
 def trainer_command(spec: LaunchSpec) -> list[str]:
@@ -157,7 +160,7 @@ class LocalExecutor:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if (name.upper() in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)) and name not in SECRET
+            if (name.upper() in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)) and name not in SECRET | HUB_TOKENS
         }
         # With a tracking server elsewhere our artifacts folder is not the one behind it.
         artifacts = "" if self._settings.tracking_uri else str(self._settings.artifacts_dir)

@@ -11,10 +11,10 @@ BY_PERSON = "stopped by a person"
 
 def stopped(task: Task) -> tuple[State, str] | None:
     """Stop it: at once if it waits, else once it has saved a checkpoint."""
+    if task.state in (State.STOPPING, State.STOPPED):  # asked for twice: what the person wants is so or will be
+        return None
     if task.state in ENDED:
         raise ConflictError(f"Task {task.name!r} has ended already: it is {task.state.lower()}.")
-    if task.state is State.STOPPING:
-        return None
     return on_the_way_out(task), BY_PERSON
 
 

@@ -32,7 +32,8 @@ def send_files(task: Task, settings: Settings, tracking: TrackingClient, artifac
     """
     folder = settings.task_dir(task.id)
     spool, offset = folder / TaskFile.METRICS, folder / TaskFile.OFFSET
-    if not spool.exists() or not offset.exists() or int(offset.read_text()) != spool.stat().st_size:
+    recorded, sent = spool.stat().st_size if spool.exists() else 0, int(offset.read_text()) if offset.exists() else 0
+    if recorded != sent:  # both are 0 of a training that ended before its first record
         return False
     for name in FILES:
         path = folder / name

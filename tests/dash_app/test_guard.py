@@ -39,6 +39,7 @@ def test_local_names_are_served(client: TestClient, host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/tasks", "/api/tasks", "/mlflow/", "/assets/40-app.css", "/_dash-layout"])
+@pytest.mark.fault("CSRF, DNS rebinding, clickjacking", "tracking server or engine reached directly")
 def test_other_names_are_refused_everywhere(client: TestClient, host: str, path: str) -> None:
     assert client.get(path, headers={"Host": host}).status_code == 421
 
@@ -54,6 +55,7 @@ def test_other_names_are_refused_everywhere(client: TestClient, host: str, path:
     ],
 )
 @pytest.mark.parametrize("path", [CHANGE, "/_dash-update-component", "/mlflow/api/2.0/mlflow/runs/delete"])
+@pytest.mark.fault("CSRF, DNS rebinding, clickjacking")
 def test_changes_from_other_sites_are_refused(client: TestClient, headers: dict[str, str], path: str) -> None:
     assert client.post(path, headers=headers).status_code == 403
 
@@ -64,6 +66,7 @@ def test_changes_from_here_and_from_scripts_are_served(client: TestClient, heade
 
 
 @pytest.mark.parametrize("path", ["/tasks", "/api/tasks", "/api/nosuch", "/assets/40-app.css", "/nope"])
+@pytest.mark.fault("CSRF, DNS rebinding, clickjacking")
 def test_every_answer_of_ours_has_the_security_headers(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     policy = headers["content-security-policy"]
@@ -86,6 +89,7 @@ def test_a_large_body_is_refused(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.test"}, {"Origin": "http://evil.test"}])
+@pytest.mark.fault("CSRF, DNS rebinding, clickjacking")
 def test_a_websocket_from_elsewhere_is_refused(client: TestClient, headers: dict[str, str]) -> None:
     with pytest.raises(Exception), client.websocket_connect("/any", headers=headers):  # noqa: B017
         pass

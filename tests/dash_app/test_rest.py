@@ -83,6 +83,7 @@ def test_retry_makes_a_task_once_for_a_key(client: TestClient) -> None:
     assert len(set(ids)) == 4
 
 
+@pytest.mark.fault("database locked")
 def test_a_queue_that_does_not_answer_is_no_fault_of_the_request(
     client: TestClient, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,12 @@ def test_a_live_update_holds_only_what_is_new(client: TestClient, platform: Fake
 def test_a_page_that_shows_no_chart_gets_the_numbers_and_the_log(client: TestClient) -> None:
     body = client.get("/api/tasks/a2/live").json()
     assert body["curves"] == {} and body["task"]["progress"]["step"] > 0 and body["log"]["text"]
+
+
+def test_the_page_of_a_waiting_task_is_told_its_place(client: TestClient, platform: FakePlatform) -> None:
+    places = [client.get(f"/api/tasks/{id_}/live").json()["turn"] for id_ in platform.queue.order()]
+    assert places == list(range(1, len(places) + 1)) and places
+    assert client.get("/api/tasks/a2/live").json()["turn"] == 0
 
 
 def test_without_the_tracking_server_a_live_update_still_has_progress_and_log(

@@ -77,6 +77,7 @@ def poison(platform: Any) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.fault("script in a name, log or error")
 def test_what_looks_like_code_is_shown_and_never_run(browser: Browser, site: Site, language: str) -> None:
     poison(site.platform)
     checked = Checked(browser, site, language)

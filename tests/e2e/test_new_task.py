@@ -33,6 +33,7 @@ def test_errors_stand_at_their_fields_all_at_once(page: Page) -> None:
     expect(page.locator("#field-epochs")).to_be_focused()
 
 
+@pytest.mark.fault("double click on submit")
 def test_a_double_click_makes_one_task_and_leads_to_it(page: Page, site: Site) -> None:
     before = len(site.platform.all)
     shown(page, "/new")

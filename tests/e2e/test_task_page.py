@@ -130,6 +130,7 @@ def test_a_log_that_was_cut_begins_anew(page: Page, site: Site) -> None:
     expect(page.locator(".log-piece .log-line").first).to_contain_text("cut out here")
 
 
+@pytest.mark.fault("script in a name, log or error")
 def test_a_terminals_tricks_are_colours_or_nothing(page: Page, site: Site) -> None:
     tricks = [
         "\x1b[1;31mred\x1b[0m \x1b[38;5;82mlime\x1b[0m \x1b[38;2;10;20;250msky\x1b[39m \x1b[2mdim\x1b[m",
@@ -167,6 +168,7 @@ def test_a_failed_task_says_why_and_html_stays_text(page: Page) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.fault("missing or changed data")
 def test_a_resume_that_changed_data_refused_can_be_forced_after_a_warning(page: Page, site: Site) -> None:
     task, asked = site.platform.task("c4"), []
     site.platform.all[task.id] = replace(task, error_class="data_changed")
@@ -202,6 +204,7 @@ def test_from_one_task_to_another_nothing_stays_behind(page: Page, site: Site) -
     expect(page.locator("#task-list tbody tr")).to_have_count(25)
 
 
+@pytest.mark.fault("tracking server down for good")
 def test_an_absent_tracking_server_is_told_and_the_page_goes_on(page: Page, site: Site) -> None:
     shown(page, "/tasks/a2")
     expect(page.locator("#chart-loss .trace .lines path").first).to_be_visible()

@@ -121,6 +121,7 @@ def house(home: House) -> Iterator[House]:
             home.until(task, State.STOPPED)
 
 
+@pytest.mark.fault("tracking server down for a while")
 def test_tracking_server_killed_and_restarted_in_mid_run(house: House) -> None:
     """No metric lost, none doubled, and the training does not wait."""
     house.start(house.tracking, house.scheduler)
@@ -135,6 +136,7 @@ def test_tracking_server_killed_and_restarted_in_mid_run(house: House) -> None:
     assert list(house.history(task)) == list(range(1, 1001))
 
 
+@pytest.mark.fault("tracking server down for good")
 def test_tracking_server_away_at_the_end(house: House) -> None:
     """The task still finishes, says that something is missing in MLflow, and makes up for it later."""
     house.start(house.tracking, house.scheduler)
@@ -149,6 +151,7 @@ def test_tracking_server_away_at_the_end(house: House) -> None:
     assert {"last", "best"} <= {alias for version in run for alias in version.aliases}
 
 
+@pytest.mark.fault("kill -9 trainer")
 def test_killed_trainer_is_resumed_and_ends_with_the_losses_of_an_undisturbed_one(house: House) -> None:
     house.start(house.tracking, house.scheduler)
     task = house.submit(max_steps=150, save_interval=25)
@@ -168,6 +171,7 @@ def test_killed_trainer_is_resumed_and_ends_with_the_losses_of_an_undisturbed_on
     assert house.history(task, "eval/loss") == house.history(calm, "eval/loss")
 
 
+@pytest.mark.fault("kill -9 scheduler or web")
 def test_scheduler_and_web_killed_in_mid_run(house: House) -> None:
     """The training goes on, and both find it again within five seconds."""
     import httpx
@@ -194,6 +198,7 @@ def test_scheduler_and_web_killed_in_mid_run(house: House) -> None:
     house.until(task, State.STOPPED)
 
 
+@pytest.mark.fault("SIGTERM or stop by a person", "stop while starting or stopping, stop twice")
 def test_stop_during_checkpoints_leaves_a_good_one_and_resumes(house: House) -> None:
     from trainer.checkpoints import Checkpoints, verify
 
@@ -216,6 +221,7 @@ def test_stop_during_checkpoints_leaves_a_good_one_and_resumes(house: House) -> 
     assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.fault("bad row in the data")
 def test_a_bad_row_fails_the_task_with_file_and_line(house: House) -> None:
     bad = house.settings.data_dir / "bad.jsonl"
     bad.write_text('{"text": "fine"}\n' * 5000 + '{"text": "cut\n')  # behind what a submit looks at

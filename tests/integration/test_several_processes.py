@@ -32,6 +32,7 @@ PATIENCE_SECONDS = 240
 
 
 @pytest.mark.skipif(cores() < 2, reason="needs two processor cores")
+@pytest.mark.fault("kill -9 launcher or one rank")
 def test_a_task_of_two_processes_that_loses_one_goes_on_and_ends_in_the_registry(platform):
     settings = platform.settings
     task = platform.submit("pretrain", VALUES | {"save_interval": 20, "keep_checkpoints": 20})

@@ -73,6 +73,7 @@ def test_a_training_by_hand_is_a_whole_run(
     assert adapters.under.path.is_relative_to(task)
 
 
+@pytest.mark.fault("tracking server down for good")
 def test_a_server_that_is_away_stops_no_training(
     free_port: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

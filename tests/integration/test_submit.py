@@ -48,6 +48,7 @@ def test_the_task_directory_holds_the_config_with_absolute_paths(platform):
     assert task.name == "pretrain-64d-1l"
 
 
+@pytest.mark.fault("double click on submit")
 def test_twenty_submits_with_one_key_give_one_task_and_one_run(platform, mlflow):
     key = f"double-click-{time.time_ns()}"
     others = [platform, Platform(platform.settings)]  # as two processes: they share no lock
@@ -95,6 +96,7 @@ def test_delete_hides_and_restore_brings_back(platform, mlflow):
     assert platform.resume(task.id).state is State.QUEUED
 
 
+@pytest.mark.fault("stop while starting or stopping, stop twice", "delete of a running task")
 def test_a_running_task_cannot_be_deleted(platform):
     task = platform.submit("pretrain", VALUES)
     platform._store.claim({"cpu": ["cpu:0"]}, time.time())
@@ -189,6 +191,7 @@ def test_versions_of_models_with_tags_aliases_and_files(platform, mlflow):
 
 
 @pytest.mark.parametrize("inside", ["/etc", "../../..", "checkpoints/../../../../../../etc", "checkpoints/leak"])
+@pytest.mark.fault("malicious path")
 def test_a_version_cannot_lead_out_of_its_run(platform, monkeypatch, inside):
     task = platform.submit("pretrain", VALUES)
     folder = platform.settings.task_dir(task.id) / "checkpoints"

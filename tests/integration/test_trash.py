@@ -189,6 +189,7 @@ def test_a_process_that_is_killed_leaves_what_going_on_finishes(
     assert not any(sum(rows(tracking, task).values()) for task in tasks)
 
 
+@pytest.mark.fault("delete of a running task")
 def test_what_a_task_needs_that_has_not_ended_stays(platform: Platform, trained: Any, wait_until: Any) -> None:
     base, other = trained("base"), trained("other")
     version = platform.checkpoints(base.id)[0]

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -21,6 +22,12 @@ def servers(processes):
     words = ("mlflow", "minimind_platform.scheduler", "dash_app", "uvicorn")
     alive = [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     return [p for p in alive if any(word in " ".join(p.cmdline()) for word in words)]
+
+
+def open_ports(process):
+    with suppress(psutil.NoSuchProcess):
+        return [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    return []
 
 
 def read_until(process, text):
@@ -40,6 +47,7 @@ def no_demo(tmp_path):
     return tmp_path
 
 
+@pytest.mark.fault("tracking server or engine reached directly", "address open to others")
 def test_it_starts_all_servers_and_leaves_none_behind(no_demo, up, healthy, wait_until):
     process = up()
     told = read_until(process, "trainings go on")
@@ -49,6 +57,9 @@ def test_it_starts_all_servers_and_leaves_none_behind(no_demo, up, healthy, wait
     assert healthy(f"http://127.0.0.1:{ports['tracking_port']}/mlflow/health")
     family = children(process)
     assert len(servers(family)) >= 3
+    listening = {c.laddr for p in [psutil.Process(process.pid), *family] for c in open_ports(p)}
+    assert {address.port for address in listening} >= set(ports.values())
+    assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
 
     again = up(port=ports["port"])
     out, _ = again.communicate(timeout=30)
@@ -98,6 +109,7 @@ def test_a_busy_port_names_the_program_and_the_flag(up, name, flag):
     assert flag in out
 
 
+@pytest.mark.fault("address open to others")
 def test_other_machines_are_refused(up):
     process = up("--host", "0.0.0.0")
     out, _ = process.communicate(timeout=30)

@@ -1,7 +1,10 @@
 """From the spool to a real tracking server: everything, once."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,7 @@ def versions(mlflow: Mlflow, run: dict[str, Any]) -> list[dict[str, Any]]:
     return answer.get("model_versions", [])
 
 
+@pytest.mark.fault("tracking server down for a while")
 def test_every_record_arrives_once_however_often_it_is_sent(tracking: Any, mlflow: Mlflow, run: dict[str, Any]) -> None:
     spool = Spool(run["folder"])
     for step in range(1, 2001):
@@ -101,6 +105,7 @@ def test_the_files_of_a_task_are_kept_with_the_run(tracking: Any, mlflow: Mlflow
     assert names == {"config.json", "log.txt", "metrics.jsonl"}
 
 
+@pytest.mark.fault("tracking server down for a while")
 def test_a_server_that_is_away_loses_nothing(tracking: Any, mlflow: Mlflow, run: dict[str, Any], free_port: Any):
     Spool(run["folder"]).metrics(1, {"train/loss": 1.0})
     away = Uploader.for_task(run["folder"], run["id"], f"http://127.0.0.1:{free_port()}", None, run["model"], "0")
@@ -109,6 +114,25 @@ def test_a_server_that_is_away_loses_nothing(tracking: Any, mlflow: Mlflow, run:
     assert uploader(run, tracking).send() > 0
     assert json.loads((run["folder"] / "spool.offset").read_text()) > 0
     assert history(mlflow, run, "train/loss") == [(1, 1)]
+
+
+@pytest.mark.fault("database locked")
+def test_a_locked_database_of_the_tracking_server_loses_nothing(tracking: Any, mlflow: Mlflow, run: dict[str, Any]):
+    spool = Spool(run["folder"])
+    for step in range(1, 101):
+        spool.metrics(step, {"train/loss": 1 / step})
+    with ThreadPoolExecutor(1) as pool:
+        with closing(sqlite3.connect(tracking.mlruns_dir / "tracking.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            sending = pool.submit(uploader(run, tracking).send)
+            wait([sending], timeout=1)
+            assert not sending.done()  # it cannot, and it does not say that it had
+            spool.metrics(101, {"train/loss": 0.0})  # the training goes on
+            holder.execute("ROLLBACK")
+        with suppress(Exception):  # whether it had the patience or not
+            sending.result(60)
+    uploader(run, tracking).send()
+    assert [step for step, _ in history(mlflow, run, "train/loss")] == list(range(1, 102))
 
 
 def test_the_files_of_a_task_that_has_sent_all_else_need_no_mlflow_client(
@@ -121,8 +145,9 @@ def test_the_files_of_a_task_that_has_sent_all_else_need_no_mlflow_client(
     run["folder"] = folder
     task = Task(run["id"], "one", "sft", State.FINISHED, {}, 0.0)
     uri = mlflow("runs/get", run_id=run["id"])["run"]["info"]["artifact_uri"]
-    Spool(folder).metrics(1, {"train/loss": 1.0})
     client = TrackingClient(tracking.tracking)
+    assert send_files(task, settings, client, uri)  # nothing was recorded
+    Spool(folder).metrics(1, {"train/loss": 1.0})
     assert not send_files(task, settings, client, uri)  # a record is missing there
     uploader(run, tracking).send()
     assert send_files(task, settings, client, uri)

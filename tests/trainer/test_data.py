@@ -173,6 +173,7 @@ def test_cut_rows_are_counted_and_their_share_told(tmp_path: Path, tokenizer: Ch
     assert rows.report.tokens == 50 + 4
 
 
+@pytest.mark.fault("bad row in the data")
 def test_a_bad_row_anywhere_is_told_before_training(tmp_path: Path, tokenizer: ChatTokenizer) -> None:
     path = chats(tmp_path, 30)
     with path.open("a") as stream:

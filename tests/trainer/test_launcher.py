@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from trainer.checkpoints import Checkpoints
 from trainer.cli import main
 from trainer.configs import TrainConfig
 from trainer.devices import pick_device
@@ -97,6 +98,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 
 @needs_two_cores
+@pytest.mark.fault("kill -9 launcher or one rank", "SIGTERM or stop by a person")
 def test_two_trainings_at_once_one_stopped_and_one_killed(home: Path) -> None:
     stopped, killed = start(home, save_dir="stopped"), start(home, save_dir="killed", seed=1)
     for process, out in ((stopped, "stopped"), (killed, "killed")):
@@ -133,6 +135,32 @@ def test_two_trainings_at_once_one_stopped_and_one_killed(home: Path) -> None:
 
 
 @needs_two_cores
+@pytest.mark.fault("kill -9 launcher or one rank")
+def test_when_the_launcher_is_killed_its_ranks_end_and_the_next_goes_on(home: Path) -> None:
+    process = start(home, save_interval=25)
+    wait_for_steps(process, home, "out", 27)
+    ranks = psutil.Process(process.pid).children()
+    assert len(ranks) == 2
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(ranks, timeout=60)
+    assert not alive
+    folder = task_dir(home, "out")
+    assert Checkpoints(folder, 3).newest_good()
+    assert main(options(save_interval=25, from_resume=1)) == ExitCode.FINISHED
+    assert [step for step, _ in losses(folder)] == list(range(1, 151))
+
+
+@pytest.mark.fault("missing or changed data")
+def test_data_that_went_away_before_the_start_is_named(home: Path) -> None:
+    (home / "sft.jsonl").unlink()
+    assert main(options()) == ExitCode.BAD_INPUT
+    ended = result(task_dir(home, "out"))
+    assert ended["error_class"] == ErrorClass.DATA and str(home / "sft.jsonl") in ended["error"]
+
+
+@needs_two_cores
+@pytest.mark.fault("bad row in the data")
 def test_what_is_wrong_with_the_data_is_told_once(home: Path) -> None:
     with (home / "sft.jsonl").open("a") as file:
         file.write("no JSON\n")
@@ -145,6 +173,7 @@ def test_what_is_wrong_with_the_data_is_told_once(home: Path) -> None:
 
 
 @needs_two_cores
+@pytest.mark.fault("CUDA out of memory")
 def test_a_process_that_runs_out_of_memory_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "sitecustomize.py").write_text(
         "import os\n"
@@ -184,6 +213,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     assert pick_device("cpu", Ranks(0, 3)).type == "cpu"
 
 
+@pytest.mark.fault("CUDA out of memory")
 def test_what_to_lower_when_memory_is_short(make_config: Callable[..., TrainConfig]) -> None:
     for values, hint in (
         ({"batch_size": 32}, "Lower batch_size from 32 to 16 and raise accumulation_steps from 1 to 2"),

@@ -84,6 +84,7 @@ def test_the_last_partial_accumulation_counts(make_loop: Make) -> None:
 
 
 @pytest.mark.parametrize("stop_at", [1, 7, 13])
+@pytest.mark.fault("SIGTERM or stop by a person")
 def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_bit_for_bit(
     make_loop: Make, series: Series, rows: Any, stop_at: int, run_until: Callable[[Any, int], None]
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_bit_for_bit(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.fault("kill -9 trainer")
 def test_a_killed_run_records_no_step_twice(make_loop: Make, series: Series, tmp_path: Path) -> None:
     """Killed at step 13 with a checkpoint of step 12: what is done again is not recorded again."""
     make_loop("whole").run()
@@ -181,6 +183,7 @@ def test_newest_and_best_checkpoints_are_kept(make_loop: Make, rows: Any, tmp_pa
     assert (loop.session.best.step, loop.session.best.value) == (4, 1.0)
 
 
+@pytest.mark.fault("corrupt checkpoint")
 def test_a_damaged_checkpoint_is_passed_over_with_a_word(
     make_loop: Make, series: Series, tmp_path: Path, run_until: Callable[[Any, int], None]
 ) -> None:
@@ -197,6 +200,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_word(
     assert series("damaged") == series("whole")
 
 
+@pytest.mark.fault("corrupt checkpoint")
 def test_a_damaged_checkpoint_takes_no_place_of_a_good_one(
     make_loop: Make, tmp_path: Path, run_until: Callable[[Any, int], None]
 ) -> None:
@@ -232,12 +236,14 @@ def test_a_stop_before_the_first_step_leaves_no_checkpoint(make_loop: Make, tmp_
     assert Checkpoints(tmp_path / "task", 1).all() == []
 
 
+@pytest.mark.fault("missing or changed data")
 def test_changed_data_refuses_to_resume(make_loop: Make, rows: Any, run_until: Callable[[Any, int], None]) -> None:
     run_until(make_loop(), 5)
     with pytest.raises(DataError, match=r"rows\.jsonl has changed.*ffffffffffff.*000000000000"):
         make_loop(data=rows.changed()).run()
 
 
+@pytest.mark.fault("missing or changed data")
 def test_changed_data_resumes_by_force(
     make_loop: Make,
     make_rows: Make,
@@ -261,6 +267,7 @@ def test_changed_data_resumes_by_force(
     assert "going on with the new data" in (tmp_path / "task" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.fault("missing or changed data")
 def test_a_changed_evaluation_file_refuses_to_resume_and_its_best_begins_anew(
     make_loop: Make, make_rows: Make, monkeypatch: pytest.MonkeyPatch, run_until: Callable[[Any, int], None]
 ) -> None:
@@ -309,6 +316,7 @@ def poison(loop: Any, step: int) -> None:
     loop._update = poisoned
 
 
+@pytest.mark.fault("NaN or infinite loss")
 def test_nan_stops_with_step_and_lines_and_keeps_the_last_good_checkpoint(make_loop: Make, tmp_path: Path) -> None:
     loop = make_loop(save_interval=5)
     poison(loop, 8)
@@ -322,6 +330,7 @@ def test_nan_stops_with_step_and_lines_and_keeps_the_last_good_checkpoint(make_l
     assert all(torch.isfinite(p).all() for p in loop.model.parameters())
 
 
+@pytest.mark.fault("NaN or infinite loss")
 def test_nan_can_be_skipped(make_loop: Make, tmp_path: Path) -> None:
     loop = make_loop(nan_policy="skip")
     poison(loop, 8)
@@ -354,6 +363,7 @@ def test_time_of_an_evaluation_is_not_time_of_the_steps() -> None:
     assert window.close(Ranks()).values[Metric.STEP_SECONDS] >= 0.01
 
 
+@pytest.mark.fault("NaN or infinite loss")
 def test_nan_is_never_the_best() -> None:
     from trainer.session import Best
 

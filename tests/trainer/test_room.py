@@ -53,6 +53,7 @@ def events(folder: Path) -> list[tuple[int, str]]:
     return [(r["step"], r["name"]) for r in found if r["kind"] == "event"]
 
 
+@pytest.mark.fault("disk full at a checkpoint")
 def test_a_checkpoint_that_the_disk_refuses_is_skipped_and_the_training_goes_on(
     make_loop: Make, series: Series, rows: Any, tmp_path: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_a_checkpoint_that_the_disk_refuses_is_skipped_and_the_training_goes_on(
     assert not list(checkpoints.folder.glob(".*"))
 
 
+@pytest.mark.fault("disk full at a checkpoint")
 def test_nothing_that_can_be_saved_for_long_ends_the_training(make_loop: Make, tmp_path: Path) -> None:
     loop = make_loop(max_steps=20, save_interval=2, eval_interval=50)
     full_at(loop, {4, 6, 8})

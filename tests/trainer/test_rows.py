@@ -57,6 +57,7 @@ def test_no_format_is_seen_in_mixed_broken_or_missing_files(tmp_path: Path) -> N
     assert detect_format(tmp_path / "none.jsonl") == ""
 
 
+@pytest.mark.fault("missing or changed data")
 def test_a_missing_file_is_told_with_its_absolute_path_and_similar_names(tmp_path: Path) -> None:
     write(tmp_path, CHAT)
     text = fault(tmp_path / "dta.jsonl", "sft")
@@ -73,11 +74,13 @@ def test_empty_files_and_files_of_blank_lines_differ(tmp_path: Path) -> None:
     assert "has no rows, only blank lines" in fault(path, "sft")
 
 
+@pytest.mark.fault("bad row in the data")
 def test_broken_json_is_told_with_line_and_column(tmp_path: Path) -> None:
     path = write(tmp_path, CHAT, '{"conversations": [] "x": 1}')
     assert fault(path, "sft").startswith(f"{path} line 2: not valid JSON (Expecting ',' delimiter at column 22).")
 
 
+@pytest.mark.fault("bad row in the data")
 def test_a_byte_order_mark_at_the_beginning_is_accepted(tmp_path: Path) -> None:
     path = write(tmp_path, b"\xef\xbb\xbf" + json.dumps({"text": "你好"}).encode())
     assert [row for _, row in read_rows(path, "pretrain")] == [{"text": "你好"}]
@@ -103,6 +106,7 @@ def test_a_byte_order_mark_at_the_beginning_is_accepted(tmp_path: Path) -> None:
         ({"text": ["a"]}, "line 2: text is array, not a string."),
     ],
 )
+@pytest.mark.fault("bad row in the data")
 def test_faults_of_pretraining_rows(tmp_path: Path, line: Any, expected: str) -> None:
     assert expected in fault(write(tmp_path, {"text": "fine"}, line), "pretrain")
 
@@ -132,6 +136,7 @@ def turn(**message: Any) -> dict[str, Any]:
         (GOOD["rlaif"], "the last answer is empty, so there is nothing to learn from. This looks like RLAIF data."),
     ],
 )
+@pytest.mark.fault("bad row in the data")
 def test_faults_of_conversations(tmp_path: Path, line: Any, expected: str) -> None:
     assert expected in fault(write(tmp_path, line), "sft")
 
@@ -163,6 +168,7 @@ def test_utf_16_is_named(tmp_path: Path) -> None:
     assert "line 1: the file is UTF-16. Save it as UTF-8." in fault(path, "sft")
 
 
+@pytest.mark.fault("bad row in the data")
 def test_a_line_over_the_limit_is_refused_and_the_next_one_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

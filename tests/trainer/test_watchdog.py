@@ -43,6 +43,7 @@ def test_single_jumps_are_noise_and_a_new_level_is_told_once() -> None:
     assert alarms([3.0] * 100 + [9.0] * 10 + [3.0] * 50 + [9.0] * 10) == [105, 165]
 
 
+@pytest.mark.fault("trainer hangs")
 def test_a_step_stalls_when_it_takes_ten_times_as_long_and_a_minute() -> None:
     stalled = StalledStep()
     for second in range(0, 80, 10):
