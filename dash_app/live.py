@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dash_app.rest_curves import curve_views, marks_view, parse_since, split_keys
 from dash_app.views import task_view
 from minimind_platform.curves.service import LIVE_WAIT
+from minimind_platform.tasks import State
 
 if TYPE_CHECKING:
     from minimind_platform import Platform
@@ -39,6 +40,7 @@ def live_delta(platform: "Platform", request: LiveRequest) -> dict[str, Any]:
     marks = platform.curves.marks(task, whole=False)
     delta = {
         "task": task_view(task, with_config=False),
+        "turn": platform.queue.place_of(task.id) if task.state is State.QUEUED else 0,
         "curves": curve_views(found.parts),
         "pending": found.pending,
         "log": _log(platform, task.id, request.offset),

@@ -65,17 +65,18 @@
     return element;
   }
 
-  // Why a task waits. The platform says it in English; a sentence that is not known here is shown as it came.
+  // Why a task waits, and its place in the queue. The platform says it in English; a sentence that is not known here is
+  // shown as it came.
   const WAITS = [
     [/^waits for (?<slots>.+), held by (?<holders>.+?)\.?$/i, "waits_held"],
     [/^waits for (?<slots>.+), which this machine does not have\.?$/i, "waits_missing"],
     [/^next try in (?<seconds>.+) s\.?$/i, "waits_retry"],
-    [/^position (?<n>\d+) in the queue\.?$/i, "waits_position"],
+    [/^waits for its turn\.?$/i, "waits_position"],
   ];
-  mm.waits = (sentence) => {
+  mm.waits = (sentence, place) => {
     for (const [pattern, key] of WAITS) {
       const match = pattern.exec(sentence);
-      if (match) { return text(key, match.groups); }
+      if (match) { return text(key, { n: mm.whole(place), ...match.groups }); }
     }
     return sentence;
   };

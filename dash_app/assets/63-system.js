@@ -213,7 +213,7 @@
     const key = JSON.stringify([found.queue, found.queued]);
     if (page.queueKey === key) { return; }
     page.queueKey = key;
-    const lines = found.queue.map((one) => h("li", {}, h("a", { href: `/tasks/${encodeURIComponent(one.id)}` }, one.name), h("span", { class: "quiet" }, one.waits_for ? mm.waits(one.waits_for) : text("sys_next"))));
+    const lines = found.queue.map((one, at) => h("li", {}, h("a", { href: `/tasks/${encodeURIComponent(one.id)}` }, one.name), h("span", { class: "quiet" }, one.waits_for ? mm.waits(one.waits_for, at + 1) : text("sys_next"))));
     if (found.queued > found.queue.length) { lines.push(h("li", { class: "quiet" }, text("sys_waiting_more", { n: mm.whole(found.queued - found.queue.length) }))); }
     const title = found.queued ? text(found.queued === 1 ? "sys_waiting_one" : "sys_waiting", { n: mm.whole(found.queued) }) : text("sys_waiting_none");
     const queue = h("div", { class: "queue" }, h("p", { class: found.queued ? "queue-title" : "quiet" }, title), lines.length ? h("ol", {}, ...lines) : null);

@@ -101,7 +101,7 @@
     mm.failure(b, task, page.log.open);
     mm.banner(b, "deleted", "info", "trash", task.deleted_at ? text("deleted") : "");
     mm.banner(b, "archived", "info", "archive", task.archived_at && !task.deleted_at ? text("archived") : "");
-    mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? mm.waits(task.waits_for) : "");
+    mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? mm.waits(task.waits_for, delta.turn) : "");
     mm.banner(b, "scheduler", "warn", "exclamation-triangle-fill", !delta.scheduler && !task.ended ? text("scheduler_away") : "");
     mm.banner(b, "tracking", "warn", "cloud-slash", delta.tracking ? "" : text("tracking_away", { time: mm.clock(page.readAt) }));
     // The newest thing that the watchdog has found in this attempt; a resume begins anew.

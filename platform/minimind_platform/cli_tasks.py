@@ -147,7 +147,8 @@ def show(arguments: argparse.Namespace, platform: "Platform | None") -> int:
             cli_text.as_json(task)
             | {"events": history, "attempts": tried, "checkpoints": [asdict(v) for v in versions]}
         )
-    for label, text in cli_text.facts(task):
+    place = platform.queue.place_of(task.id) if task.state is State.QUEUED else 0
+    for label, text in cli_text.facts(task, place):
         print(f"{label:<12} {text}")
     print("\nSettings")
     print(cli_text.indented([[name, cli_text.setting(name, value)] for name, value in task.config.items()]))

@@ -54,14 +54,15 @@ def task_row(task: Task) -> list[str]:
     ]
 
 
-def facts(task: Task) -> list[tuple[str, str]]:
-    """What is known of a task, without what is empty."""
+def facts(task: Task, place: int = 0) -> list[tuple[str, str]]:
+    """What is known of a task, without what is empty; with its place in the queue if it has one."""
     p = task.progress
     steps = f"step {p.step:,} of {p.total_steps:,}, {p.fraction:.0%}" if p.total_steps else ""
     facts = [
         ("Task", f"{task.id}  {task.name}"),
         ("Type", task.type),
         ("State", f"{task.state}{f', {task.waits_for}' if task.waits_for else ''}"),
+        ("Place", f"{place} in the queue" if place else ""),
         ("Error", f"{task.error} {task.hint}".strip()),
         ("Progress", steps),
         ("Reward", tables.number(p.reward)),

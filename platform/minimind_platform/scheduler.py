@@ -14,6 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
+
+import psutil
 
 from minimind_platform import runner
 from minimind_platform.dispatcher import Dispatcher
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 GLANCE_SECONDS, BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.25, 1.0
 BEAT_SECONDS = 3.0
 ERROR_PAUSE_SECONDS = 5.0
+HOLDER_SECONDS = 2.0
 
 
 def main() -> None:
@@ -138,15 +142,28 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.seek(0)
-            pid = lock.read().strip() or "unknown"
             raise PlatformError(
-                f"A scheduler works in {folder.parent} already: process {pid}. One is enough; it serves all tasks."
+                f"A scheduler works in {folder.parent} already: process {_holder(lock)}. "
+                "One is enough; it serves all tasks."
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def _holder(lock: TextIO) -> str:
+    """The process that holds the lock. One that has just taken it writes its number a moment later."""
+    give_up = time.monotonic() + HOLDER_SECONDS
+    while True:
+        lock.seek(0)
+        pid = lock.read().strip()
+        if (pid.isdigit() and psutil.pid_exists(int(pid))) or time.monotonic() > give_up:
+            return pid or "unknown"
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

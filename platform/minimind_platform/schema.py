@@ -12,11 +12,26 @@ from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, T
 
 from minimind_platform.tasks import State
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """All versions of the database that this program knows, oldest first."""
 
 metadata = MetaData()
+# Indexes of some rows only are used by queries that say the same, in the same words and with nothing to fill in.
+QUEUED = "state = 'QUEUED'"
+UNMIRRORED = "mirrored_version < version"
+TRIAL = "sweep_id != ''"
 _KEPT = "deleted_at IS NULL"  # a deleted sweep leaves its name to others
+# What lists are sorted by, and what they are filtered by before it: so they are sorted without reading tasks.
+_LISTED = ("deleted_at", "archived_at", "sweep_id", "created_at", "id", "state", "type")
+_LISTED += ("started_at", "ended_at", "fraction", "loss", "reward", "priority", "queued_at")
+# What tasks need, and all that their turn depends on, so that none but the next one is read.
+_WAITING = ("state", "deleted_at", "wants", "processes", "queued_at", "priority", "created_at", "id", "not_before")
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of some rows only."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
 
 task = Table(
     "task",
@@ -65,8 +80,11 @@ task = Table(
     UniqueConstraint("key", name="task_key"),
     Index("task_state", "state"),
     Index("task_created_at", "created_at"),
-    Index("task_sweep_id", "sweep_id"),
-    Index("task_listed", "deleted_at", "archived_at", "sweep_id", "created_at", "id", "state", "type"),
+    Index("task_listed", *_LISTED),
+    _partial("task_waiting", *_WAITING, where=QUEUED),
+    _partial("task_unmirrored", "deleted_at", "created_at", where=UNMIRRORED),
+    _partial("task_sweep_id", "sweep_id", "deleted_at", where=TRIAL),
+    _partial("task_trial_state", "sweep_id", "trial_state", where=TRIAL),
 )
 
 task_event = Table(
@@ -114,7 +132,7 @@ sweep = Table(
     Column("version", Integer, nullable=False),
     Column("purging_at", Float),
     UniqueConstraint("key", name="sweep_key"),
-    Index("sweep_name", "name", unique=True, sqlite_where=text(_KEPT), postgresql_where=text(_KEPT)),
+    _partial("sweep_name", "name", where=_KEPT, unique=True),
     Index("sweep_created_at", "created_at"),
 )
 

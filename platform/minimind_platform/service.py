@@ -227,7 +227,7 @@ class Platform(Catalogue, Following, Searching):
         return self._store.events(self.task(id).id)
 
     def stop(self, id: str) -> Task:  # noqa: A002
-        """Stop a task: at once if it waits, else once it has saved a checkpoint. A stopping one is left alone."""
+        """Stop a task: at once if it waits, else once it has saved a checkpoint. Once more changes nothing."""
         return self._moved(id, stopped)
 
     def resume(self, id: str, force: bool = False) -> Task:  # noqa: A002

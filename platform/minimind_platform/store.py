@@ -13,21 +13,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from minimind_platform.database import CLAIM_LOCK, open_engine, transaction
 from minimind_platform.devices import join_slots
 from minimind_platform.errors import ConflictError, NotFoundError
-from minimind_platform.listing import TURN, ListQuery, chunks, read_page
+from minimind_platform.listing import TURN, WAITING, ListQuery, chunks, read_page
 from minimind_platform.rows import NewTask, Retries, Waiting, effects, new_row, progress_columns, to_task
-from minimind_platform.schema import lease, task_event
+from minimind_platform.schema import TRIAL, UNMIRRORED, lease, task_event
 from minimind_platform.schema import task as table
 from minimind_platform.tasks import ACTIVE, ENDED, MOVES, Progress, State, Task, TaskEvent, TaskPage
 from minimind_platform.watching import Watch
 
-__all__ = ["ListQuery", "NewTask", "Retries", "Store", "Waiting"]
+__all__ = ["FARTHEST_SECONDS", "ListQuery", "NewTask", "Retries", "Store", "Waiting"]
 
+FARTHEST_SECONDS = 1_200.0
+"""No pause is as long: a task that seems to have to wait longer was put there before the clock was set back."""
 CHANGES = frozenset(
     {
         "error", "error_class", "hint", "started_at", "ended_at", "not_before", "restarts", "fruitless", "priority",
@@ -77,7 +79,7 @@ class Store:
 
     def trials(self, sweep_id: str) -> list[Task]:
         """The tasks of a sweep, by the number of the trial; deleted ones too."""
-        query = select(table).where(table.c.sweep_id == sweep_id).order_by(table.c.trial)
+        query = select(table).where(text(TRIAL) & (table.c.sweep_id == sweep_id)).order_by(table.c.trial)
         with self._read() as connection:
             return [to_task(row) for row in connection.execute(query)]
 
@@ -203,7 +205,8 @@ class Store:
             slots_by_kind: all slots of this machine, such as `{"cpu": ["cpu:0"], "cuda": ["cuda:0", "cuda:1"]}`.
             now: seconds since 1970.
         """
-        due = (table.c.state == State.QUEUED.value) & (table.c.not_before <= now) & table.c.deleted_at.is_(None)
+        in_time = (table.c.not_before <= now) | (table.c.not_before > now + FARTHEST_SECONDS)
+        due = WAITING & in_time
         with self._read() as connection:  # nothing to do is the usual answer; it costs no lock
             if not _next(connection, due, slots_by_kind):
                 return None
@@ -235,9 +238,8 @@ class Store:
         """Queued tasks in the order of their turn."""
         c = table.c
         query = select(c.id, c.name, c.wants, c.processes, c.not_before, c.waits_for)
-        query = query.where((c.state == State.QUEUED.value) & c.deleted_at.is_(None)).order_by(*TURN)
         with self._read() as connection:
-            return [Waiting(*row) for row in connection.execute(query)]
+            return [Waiting(*row) for row in connection.execute(query.where(WAITING).order_by(*TURN))]
 
     def retries(self, task_id: str) -> Retries:
         query = select(table.c.restarts, table.c.fruitless, table.c.attempt_step).where(table.c.id == task_id)
@@ -270,8 +272,7 @@ class Store:
 
     def unmirrored(self) -> list[Task]:
         """Tasks that have moved since MLflow was told. A deleted one has no run to tell until it is restored."""
-        behind = (table.c.mirrored_version < table.c.version) & table.c.deleted_at.is_(None)
-        query = select(table).where(behind).order_by(table.c.created_at)
+        query = select(table).where(text(UNMIRRORED) & table.c.deleted_at.is_(None)).order_by(table.c.created_at)
         with self._read() as connection:
             return [to_task(row) for row in connection.execute(query)]
 
@@ -344,11 +345,11 @@ def _next(
         free = [slot for slot in usable if slot not in taken][:count]
         if len(free) == count:
             same = due & (table.c.wants == wants) & (table.c.processes == processes)
-            query = select(table).where(same).order_by(*TURN).limit(1)
+            first = select(table.c.id).where(same).order_by(*TURN).limit(1)  # by the index; only its row is read
             if lock:
-                query = query.with_for_update(skip_locked=True)
-            if row := connection.execute(query).first():
-                return row, free
+                first = first.with_for_update(skip_locked=True)
+            if task_id := connection.scalar(first):
+                return connection.execute(select(table).where(table.c.id == task_id)).one(), free
         taken |= set(free)
     return None
 

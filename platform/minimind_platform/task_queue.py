@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, case, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from minimind_platform.database import transaction
 from minimind_platform.errors import ConflictError, NotFoundError, SettingsError
-from minimind_platform.listing import AGEING_SECONDS, TURN, TURN_AT, turns
+from minimind_platform.listing import AGEING_SECONDS, TURN, TURN_AT, WAITING, turns
 from minimind_platform.rows import to_task
 from minimind_platform.schema import task as table
 from minimind_platform.schema import task_event
@@ -49,12 +49,12 @@ class TaskQueue:
         """From 1 on; 0 for a task that does not wait."""
         task = self._find(id)
         with transaction(self._store.engine) as connection:
-            return turns(connection).get(task.id, 0)
+            return turns(connection, [task.id]).get(task.id, 0)
 
     def length(self) -> int:
         """How many tasks wait."""
         with transaction(self._store.engine) as connection:
-            return len(turns(connection))
+            return connection.scalar(select(func.count()).select_from(table).where(WAITING)) or 0
 
     def set_priority(self, id: str, priority: int) -> Task:  # noqa: A002
         """Let a queued task go before others, or after them.
@@ -120,8 +120,7 @@ class TaskQueue:
 
 
 def _queue(connection: Connection) -> list[Turn]:
-    queued = (table.c.state == State.QUEUED.value) & table.c.deleted_at.is_(None)
-    query = select(table.c.id, TURN_AT).where(queued).order_by(*TURN)
+    query = select(table.c.id, TURN_AT).where(WAITING).order_by(*TURN)
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 

@@ -1,13 +1,17 @@
 """Why queued tasks are not started yet, in sentences for people.
 
 explain(store.waiting(), slots, holders={"cpu:0": "sft of Tuesday"}, now=time.time())
-# {"3f2a...": "waits for cpu:0, held by sft of Tuesday", "77c1...": "position 2 in the queue"}
+# {"3f2a...": "waits for cpu:0, held by sft of Tuesday", "77c1...": "waits for its turn"}
+
+They are stored, so none says what changes for all whenever one is started, such as the place in the queue.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 
-from minimind_platform.store import Waiting, slots_for, slots_needed
+from minimind_platform.store import FARTHEST_SECONDS, Waiting, slots_for, slots_needed
+
+IN_LINE = "waits for its turn"
 
 
 def explain(
@@ -22,7 +26,7 @@ def explain(
         now: seconds since 1970.
     """
     sentences: dict[str, str] = {}
-    ahead: dict[tuple[str, ...], int] = {}
+    lines: set[tuple[str, ...]] = set()
     for task in waiting:
         usable = tuple(slots_for(task.wants, slots))
         count = slots_needed(task.processes, usable)
@@ -30,17 +34,17 @@ def explain(
             sentences[task.id] = f"waits for {task.wants}, which this machine does not have"
         elif count > len(usable):
             sentences[task.id] = f"waits for {count} GPUs, which this machine does not have"
-        elif task.not_before > now:
+        elif now < task.not_before <= now + FARTHEST_SECONDS:
             sentences[task.id] = f"next try in {_rounded(task.not_before - now)} s"
+        elif usable in lines:
+            sentences[task.id] = IN_LINE
         else:
-            ahead[usable] = ahead.get(usable, 0) + 1
-            sentences[task.id] = _in_line(ahead[usable], count, usable, holders)
+            lines.add(usable)
+            sentences[task.id] = _first_in_line(count, usable, holders)
     return sentences
 
 
-def _in_line(position: int, count: int, usable: tuple[str, ...], holders: Mapping[str, str]) -> str:
-    if position > 1:
-        return f"position {position} in the queue"
+def _first_in_line(count: int, usable: tuple[str, ...], holders: Mapping[str, str]) -> str:
     free = sum(slot not in holders for slot in usable)
     if free >= count:
         return ""

@@ -84,6 +84,7 @@ def cookies(home):
 @pytest.mark.integration
 @pytest.mark.skipif(not LINUX, reason="needs a child subreaper and PDEATHSIG")
 @pytest.mark.parametrize("seed", [1])
+@pytest.mark.fault("kill -9 scheduler or web")
 def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path, seed):
     dice = random.Random(seed)
     settings = Settings(home=tmp_path, cpu_slots=3)

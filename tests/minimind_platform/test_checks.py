@@ -228,6 +228,7 @@ def test_the_time_of_a_training_by_rewards_is_that_of_one_like_it(platform, lora
     assert estimate(plan, [longer, replace(like, device="cuda:0"), replace(like, attempt=2)]).seconds is None
 
 
+@pytest.mark.fault("disk full at a checkpoint")
 def test_checkpoints_that_the_disk_has_no_room_for_are_told(platform, monkeypatch):
     values = TINY | {"data_path": "p.jsonl"}
     found = platform.check("pretrain", values).preflight

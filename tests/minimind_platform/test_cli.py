@@ -153,6 +153,13 @@ def test_every_listing_speaks_json(run):
     assert shown["events"][0]["after"] == "QUEUED"
 
 
+def test_a_waiting_task_is_shown_with_its_place():
+    waiting = replace(TASK, state=State.QUEUED, waits_for="waits for its turn")
+    facts = dict(cli_text.facts(waiting, place=7))
+    assert (facts["State"], facts["Place"]) == ("QUEUED, waits for its turn", "7 in the queue")
+    assert "Place" not in dict(cli_text.facts(TASK))
+
+
 def test_merge_is_the_trainer_s_own_command(capfd):
     assert cli.main(["merge", "--help"]) == 0
     assert "--lora ADAPTERS" in capfd.readouterr().out

@@ -76,6 +76,7 @@ def test_an_address_that_cannot_be_opened_is_told(tmp_path):
             Store(url)
 
 
+@pytest.mark.fault("database locked")
 def test_a_database_that_does_not_answer_is_told_as_such(url, monkeypatch):
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.1)
     store = Store(url)

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import pytest
 from scheduled import LONG, Home
 
 from minimind_platform.local_executor import strays
@@ -68,6 +69,7 @@ def test_a_running_task_stops_and_goes_on_where_it_stopped(home):
     assert f"attempt 2 begins at step {stopped.progress.step}" in home.log(task_id)
 
 
+@pytest.mark.fault("stop while starting or stopping, stop twice")
 def test_a_task_that_was_just_claimed_stops_without_having_run(home):
     task_id = home.submit(**LONG)
     home.store.claim({"cpu": ["cpu:0"]}, time.time())
@@ -76,6 +78,7 @@ def test_a_task_that_was_just_claimed_stops_without_having_run(home):
     assert home.log(task_id) == "" and home.store.leases() == {}
 
 
+@pytest.mark.fault("stop while starting or stopping, stop twice")
 def test_a_task_stops_while_it_starts(home):
     task_id = home.submit(**LONG)
     home.dispatcher.tick()
@@ -84,6 +87,7 @@ def test_a_task_stops_while_it_starts(home):
     assert home.store.leases() == {}
 
 
+@pytest.mark.fault("stop while starting or stopping, stop twice")
 def test_a_queued_task_that_was_stopped_never_starts(home):
     task_id = home.submit()
     home.stop(task_id, State.STOPPED)
@@ -91,6 +95,7 @@ def test_a_queued_task_that_was_stopped_never_starts(home):
     assert home.store.get(task_id).attempt == 0
 
 
+@pytest.mark.fault("trainer hangs")
 def test_a_trainer_that_does_not_listen_is_killed_after_the_grace(tmp_path):
     home = Home(tmp_path, stop_grace_seconds=1)
     task_id = home.submit(do="hang", **LONG)
@@ -104,6 +109,7 @@ def test_a_trainer_that_does_not_listen_is_killed_after_the_grace(tmp_path):
 # losses
 
 
+@pytest.mark.fault("kill -9 trainer")
 def test_a_killed_trainer_is_resumed_by_itself(home):
     task = home.run(home.submit(do="die", at=3, step_seconds=0.3), State.FINISHED, State.FAILED)
     assert task.state is State.FINISHED and task.attempt == 2
@@ -114,12 +120,14 @@ def test_a_killed_trainer_is_resumed_by_itself(home):
     assert "memory" in home.store.events(task.id)[3].reason
 
 
+@pytest.mark.fault("killed by the system for memory")
 def test_two_attempts_without_a_new_step_are_enough(home):
     task = home.run(home.submit(do="die", at=1, always=True), State.FAILED)
     assert task.attempt == 2
     assert "killed by the system" in task.error and "Two attempts" in task.hint
 
 
+@pytest.mark.fault("killed by the system for memory")
 def test_restarts_have_a_limit_even_with_progress(tmp_path):
     home = Home(tmp_path, max_restarts=2)
     task_id = home.submit(steps=100, step_seconds=0.02)
@@ -141,6 +149,7 @@ def test_restarts_have_a_limit_even_with_progress(tmp_path):
     assert "2 times" in task.hint
 
 
+@pytest.mark.fault("kill -9 runner")
 def test_a_killed_runner_loses_nothing_and_leaves_no_second_copy(home):
     task_id = home.submit(steps=40)
     home.run(task_id, State.RUNNING)
@@ -170,6 +179,7 @@ def test_files_that_vanish_are_a_loss_not_a_hang(home):
 # failures that a change can cure
 
 
+@pytest.mark.fault("CUDA out of memory")
 def test_a_task_without_enough_memory_is_tried_with_less_at_once_and_its_attempts_are_kept(home):
     task = home.run(home.submit(do="out_of_memory", batch_size=8, accumulation_steps=1, fits=2), State.FINISHED)
     assert task.attempt == 3
@@ -185,12 +195,14 @@ def test_a_task_without_enough_memory_is_tried_with_less_at_once_and_its_attempt
     assert not task.error
 
 
+@pytest.mark.fault("CUDA out of memory")
 def test_a_task_that_can_run_with_no_less_fails_with_its_error(home):
     task = home.run(home.submit(do="out_of_memory", batch_size=2, accumulation_steps=1, fits=0), State.FAILED)
     assert (task.attempt, task.error, task.error_class) == (2, "Out of memory on the GPU.", "out_of_memory")
     assert task.hint == "Lower it."
 
 
+@pytest.mark.fault("NaN or infinite loss")
 def test_a_task_that_diverges_again_at_half_the_rate_fails(home):
     task = home.run(home.submit(do="diverged", learning_rate=1e-3, always=True), State.FAILED)
     assert task.attempt == 2 and task.overrides == {"learning_rate": 5e-4}
@@ -198,6 +210,7 @@ def test_a_task_that_diverges_again_at_half_the_rate_fails(home):
     assert "learning_rate 0.0005, half of it" in " ".join(e.reason for e in home.store.events(task.id))
 
 
+@pytest.mark.fault("kill -9 scheduler or web")
 def test_a_scheduler_that_dies_in_between_tries_a_failed_attempt_again_all_the_same(home):
     task_id = home.submit(do="out_of_memory", batch_size=4, accumulation_steps=1, fits=2)
     home.dispatcher._after_loss = lambda *_: None  # as if it died between the two moves
@@ -229,7 +242,7 @@ def test_waiting_tasks_say_why(home):
     assert sentences == [
         "",
         "waits for cpu:0, held by first",
-        "position 2 in the queue",
+        "waits for its turn",
         "waits for cuda, which this machine does not have",
     ]
     home.stop(ids[0])
@@ -247,6 +260,7 @@ def test_a_gpu_that_is_found_later_is_used(home, monkeypatch):
     assert home.run(task_id, State.FINISHED).device == "cuda:0"
 
 
+@pytest.mark.fault("kill -9 scheduler or web")
 def test_a_new_scheduler_starts_what_the_last_one_only_claimed(home):
     task_id = home.submit()
     home.store.claim({"cpu": ["cpu:0"]}, time.time())

@@ -22,6 +22,7 @@ def test_an_empty_home_is_prepared_once(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "mlruns", "out"]
 
 
+@pytest.mark.fault("two servers started at once")
 def test_a_second_platform_is_told_where_the_first_is(tmp_path):
     settings = Settings(home=tmp_path, port=8123)
     with only_platform(settings), pytest.raises(PlatformError) as caught, only_platform(settings):
@@ -44,6 +45,7 @@ def test_own_addresses_are_allowed(host):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "", "127.0.0.1.evil.com", "127.0.0.2"])
+@pytest.mark.fault("address open to others")
 def test_addresses_that_others_reach_are_refused(host):
     with pytest.raises(PlatformError, match="is refused"):
         check_host(host)

@@ -79,11 +79,13 @@ def test_the_config_file_is_written_if_it_is_missing(settings):
     assert json.loads(log(settings)) == {"type": "sft", "config": {"epochs": 1}}
 
 
+@pytest.mark.fault("argument injection")
 def test_the_command_line_holds_no_values_of_the_user(settings):
     config = str(settings.task_dir("ab12") / "config.json")
     assert trainer_command(spec(settings)) == [sys.executable, "-m", "trainer", "sft", "--config", config]
 
 
+@pytest.mark.fault("secrets in logs or params")
 def test_the_environment_is_an_allow_list(settings, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     monkeypatch.setenv("MINIMIND_DATABASE_URL", "postgresql://canary@db")
@@ -159,6 +161,7 @@ def test_a_running_attempt_cannot_be_cancelled(settings):
 
 
 @pytest.mark.skipif(not runner.LINUX, reason="needs PDEATHSIG")
+@pytest.mark.fault("kill -9 runner")
 def test_what_a_killed_runner_leaves_is_seen_and_swept(settings):
     executor = shell(settings, "trap '' TERM; setsid sleep 60 & sleep 60")
     executor.submit(spec(settings))
@@ -173,6 +176,7 @@ def test_what_a_killed_runner_leaves_is_seen_and_swept(settings):
     assert executor.ending("ab12/1").rc is None
 
 
+@pytest.mark.fault("reboot")
 def test_a_restart_of_the_machine_is_noticed(settings):
     executor = shell(settings, "true")
     folder = settings.task_dir("ab12") / "attempt-1"

@@ -83,6 +83,7 @@ def test_events_for_people_are_found_in_the_record_once(tmp_path):
     assert reader.notices() == [EVENT] and reader.notices() == []
 
 
+@pytest.mark.fault("trainer hangs")
 def test_a_training_that_makes_no_step_for_ten_minutes_is_told_once():
     now = [0.0]
     stillness = Stillness(lambda: now[0])

@@ -110,6 +110,7 @@ def test_files_in_the_roots_are_found(text, home, paths):
         "dataset/\udcff.jsonl",
     ],
 )
+@pytest.mark.fault("malicious path")
 def test_everything_else_is_refused(text, home, paths):
     with pytest.raises(PathError):
         paths.file(text.format(home=home, parent=home.parent) if "{" in text else text)
@@ -127,6 +128,7 @@ def test_the_way_out_names_what_is_there(paths):
     assert "a.jsonl" in caught.value.hint
 
 
+@pytest.mark.fault("malicious path")
 def test_a_refusal_does_not_tell_whether_the_file_exists(paths):
     messages = []
     for text in ("/etc/passwd", "/etc/no-such-file"):
@@ -145,6 +147,7 @@ def test_a_linked_root_is_followed(tmp_path):
     assert Paths(Settings(home=home)).file("dataset/a.jsonl") == tmp_path / "disk" / "a.jsonl"
 
 
+@pytest.mark.fault("malicious path")
 def test_a_folder_of_data_must_not_lead_outside_by_its_files(home, paths):
     assert paths.data("dataset/sub") == home / "dataset" / "sub"
     assert paths.data("dataset/a.jsonl") == paths.file("dataset/a.jsonl")

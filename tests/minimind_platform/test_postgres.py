@@ -121,6 +121,7 @@ def test_a_database_of_a_newer_program_is_refused(store, url):
         Store(url)
 
 
+@pytest.mark.fault("secrets in logs or params")
 def test_passwords_are_never_told(url):
     for open_it in (Store, lambda address: Studies(address)._opened()):
         with pytest.raises(PlatformError) as caught:
@@ -128,6 +129,7 @@ def test_passwords_are_never_told(url):
         assert "secret" not in str(caught.value) and "somebody" in str(caught.value)
 
 
+@pytest.mark.fault("two servers started at once")
 def test_two_schedulers_on_different_machines_do_not_share_a_queue(tmp_path, url):
     first, second = (Turn(Store(url).engine, f"machine {number}") for number in (1, 2))
     first.keep(), first.keep()
@@ -139,6 +141,7 @@ def test_two_schedulers_on_different_machines_do_not_share_a_queue(tmp_path, url
     second.keep()
 
 
+@pytest.mark.fault("database locked")
 def test_a_server_that_goes_away_loses_nothing(tmp_path, own_cluster):
     """A task runs on while the database is away, what others want then is refused, and both are settled afterwards."""
     url = own_cluster.database()

@@ -2,6 +2,8 @@
 
 import logging
 
+import pytest
+
 from minimind_platform.errors import NotFoundError, TrackingUnavailableError
 from minimind_platform.reconciler import Reconciler
 from minimind_platform.tasks import State
@@ -29,6 +31,7 @@ def test_the_mirror_is_told_the_newest_state_once(home):
     assert not home.store.get(task_id).unsynced
 
 
+@pytest.mark.fault("tracking server down for good")
 def test_while_the_server_is_away_tasks_stay_unsynced(home, caplog):
     mirror = FakeMirror()
     reconciler = Reconciler(home.store, mirror)

@@ -77,6 +77,7 @@ def test_the_ending_is_on_record_with_its_exit_code(attempt):
     assert proc["boot_id"] == runner.boot_id() and proc.keys() == {"boot_id", "runner", "runner_ticks", "pid", "ticks"}
 
 
+@pytest.mark.fault("killed by the system for memory")
 def test_death_by_a_signal_is_on_record(attempt):
     attempt.start("sh", "-c", "kill -9 $$").wait(10)
     assert (attempt.read("exit.json")["rc"], attempt.read("exit.json")["signal"]) == (137, 9)
@@ -99,6 +100,7 @@ def test_the_result_of_an_earlier_attempt_is_removed(attempt):
     assert not (attempt.dir.parent / "result.json").exists()
 
 
+@pytest.mark.fault("SIGTERM or stop by a person")
 def test_stopping_lets_the_command_save(attempt):
     process = attempt.start(sys.executable, "-c", SAVES)
     until(lambda: "up" in attempt.log())
@@ -110,6 +112,7 @@ def test_stopping_lets_the_command_save(attempt):
     assert "saved" in attempt.log()
 
 
+@pytest.mark.fault("SIGTERM or stop by a person")
 def test_beyond_the_grace_it_is_killed(tmp_path):
     attempt = Attempt(tmp_path, grace=0.3)
     process = attempt.start(sys.executable, "-c", STUBBORN)
@@ -130,6 +133,7 @@ def test_grandchildren_in_a_session_of_their_own_are_killed(attempt):
 
 
 @pytest.mark.skipif(not runner.LINUX, reason="needs PDEATHSIG")
+@pytest.mark.fault("kill -9 runner")
 def test_when_the_runner_is_killed_the_command_saves_and_ends(attempt):
     attempt.start(sys.executable, "-c", SAVES)
     until(lambda: "up" in attempt.log())

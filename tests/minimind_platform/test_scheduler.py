@@ -49,6 +49,7 @@ def process(home):
         one.communicate()
 
 
+@pytest.mark.fault("kill -9 scheduler or web")
 def test_a_task_outlives_its_scheduler_and_is_found_again(home, process):
     first = process()
     task_id = home.submit(steps=2000, step_seconds=0.05)  # it is stopped long before it ends
@@ -67,6 +68,7 @@ def test_a_task_outlives_its_scheduler_and_is_found_again(home, process):
     assert second.wait(5) == 0
 
 
+@pytest.mark.fault("kill -9 scheduler or web")
 def test_a_task_that_ends_without_a_scheduler_is_settled_by_the_next(home, process):
     first = process()
     task_id = home.submit(steps=10, step_seconds=0.2)  # long enough to be seen while it runs
@@ -80,6 +82,7 @@ def test_a_task_that_ends_without_a_scheduler_is_settled_by_the_next(home, proce
     home.run(task_id, State.FINISHED, tick=False)
 
 
+@pytest.mark.fault("two servers started at once")
 def test_a_second_scheduler_refuses_and_names_the_first(home, process):
     first = process()
     with pytest.raises(PlatformError, match=f"process {first.pid}"), only_one(home.settings.mlruns_dir):

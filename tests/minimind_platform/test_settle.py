@@ -98,8 +98,8 @@ def test_waiting_is_explained():
     line += [Waiting("gpu", "gpu", "cuda:3", 1, 0.0, "")]
     assert explain(line, slots, {"cpu:0": "a", "cpu:1": "b"}, now=100.0) == {
         "0": "waits for cpu:0 or cpu:1, held by a and b",
-        "1": "position 2 in the queue",
-        "2": "position 3 in the queue",
+        "1": "waits for its turn",
+        "2": "waits for its turn",
         "later": "next try in 15 s",
         "soon": "next try in 4 s",
         "gpu": "waits for cuda:3, which this machine does not have",
@@ -185,6 +185,7 @@ def test_what_is_wrong_stays_wrong_and_is_not_tried_again(error_class):
     assert (verdict.to, verdict.reason) == (State.FAILED, "rows.jsonl, line 3: no text.")
 
 
+@pytest.mark.fault("disk full at a checkpoint")
 def test_a_full_disk_is_tried_again_after_a_pause_and_told_in_the_end():
     task = task_of(error_class="disk")
     ending = failed("disk", "The disk is full.")

@@ -44,6 +44,7 @@ def test_ids_are_found_by_prefix_and_wildcards_are_letters(store):
     assert store.find("%") == []
 
 
+@pytest.mark.fault("double click on submit")
 def test_twenty_parallel_adds_with_one_key_make_one_task(store):
     with ThreadPoolExecutor(20) as pool:
         results = list(pool.map(lambda _: store.add(new(key="double-click")), range(20)))
@@ -90,6 +91,7 @@ def test_deleted_tasks_are_listed_apart_and_not_claimed(store):
         store.set_deleted(replace(hidden, id="nobody"), 5.0)
 
 
+@pytest.mark.fault("delete of a running task")
 def test_only_an_ended_task_that_has_not_moved_is_deleted(store):
     queued = add(store)
     with pytest.raises(ConflictError):
@@ -106,6 +108,7 @@ def test_only_an_ended_task_that_has_not_moved_is_deleted(store):
         store.move(ended, State.QUEUED, "resumed too late")
 
 
+@pytest.mark.fault("delete of a running task")
 def test_a_resume_while_a_task_is_deleted_comes_too_late(store, url, tmp_path, monkeypatch):
     platform = Platform(Settings(home=tmp_path, database_url=url, tracking_port=1))
     seen = store.move(add(store), State.STOPPED, "stopped")
@@ -192,6 +195,7 @@ def test_higher_priority_goes_first_then_first_in(store):
     assert [store.claim(slots, 1e12).id for _ in range(3)] == ["bb", "cc", "aa"]
 
 
+@pytest.mark.fault("1000 queued tasks")
 def test_ten_minutes_of_waiting_outweigh_a_point_of_priority(store, url):
     add(store, "old")
     add(store, "new", priority=1)
@@ -245,6 +249,7 @@ def test_a_task_with_several_processes_gets_all_its_gpus_at_once_or_none(store):
     assert store.claim(slots, 1e12).device == "cuda:0,1"
 
 
+@pytest.mark.fault("1000 queued tasks")
 def test_small_tasks_do_not_starve_one_that_needs_several_gpus(store):
     slots = {"cuda": ["cuda:0", "cuda:1"]}
     add(store, "aa")
@@ -284,6 +289,7 @@ def test_a_task_is_not_claimed_before_its_time(store):
     assert store.claim(CPU, 200.0).attempt == 2
 
 
+@pytest.mark.fault("1000 queued tasks")
 def test_concurrent_claims_never_take_a_task_or_a_slot_twice(store, url):
     for _ in range(120):
         add(store)
@@ -305,9 +311,9 @@ while task := store.claim({"cpu": [f"cpu:{n}" for n in range(120)]}, 1e12):
 def test_progress_and_waits_do_not_count_as_moves(store):
     task = add(store, "aa")
     store.set_progress("aa", Progress(step=3, total_steps=6, loss=2.0))
-    store.set_waits({"aa": "position 2 in the queue"})
+    store.set_waits({"aa": "waits for its turn"})
     seen = store.get("aa")
-    assert (seen.progress.fraction, seen.waits_for, seen.version) == (0.5, "position 2 in the queue", task.version)
+    assert (seen.progress.fraction, seen.waits_for, seen.version) == (0.5, "waits for its turn", task.version)
     assert store.claim(CPU, 1e12).waits_for == ""
     assert store.retries("aa").attempt_step == 3
 

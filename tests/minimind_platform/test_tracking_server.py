@@ -46,6 +46,7 @@ def test_one_that_cannot_be_migrated_says_why(tmp_path):
         upgrade_database(settings)
 
 
+@pytest.mark.fault("secrets in logs or params")
 def test_no_password_stands_on_the_command_line(tmp_path):
     settings = Settings(home=tmp_path, tracking_database_url="postgresql://mini:secret@db/tracking")
     assert "secret" not in " ".join(command(settings))

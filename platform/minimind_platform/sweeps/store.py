@@ -13,13 +13,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from minimind_platform.database import transaction
 from minimind_platform.errors import ConflictError, NotFoundError, Problem, SettingsError
+from minimind_platform.schema import TRIAL, task
 from minimind_platform.schema import sweep as table
-from minimind_platform.schema import task
 from minimind_platform.sweeps.spec import SweepSpec
 from minimind_platform.sweeps.views import Sweep, SweepPage, SweepState
 
@@ -132,9 +132,9 @@ class SweepStore:
     def to_attend(self) -> list[Sweep]:
         """Sweeps that run, or have trials whose end is open, or are deleted and have tasks that are not."""
         running = (table.c.state == SweepState.RUNNING.value) & table.c.deleted_at.is_(None)
-        open_ones = select(task.c.sweep_id).where((task.c.sweep_id != "") & (task.c.trial_state == ""))
-        shown = select(task.c.sweep_id).where((task.c.sweep_id != "") & task.c.deleted_at.is_(None))
-        wanted = running | table.c.id.in_(open_ones) | (table.c.deleted_at.is_not(None) & table.c.id.in_(shown))
+        trials = select(task.c.sweep_id).where(text(TRIAL) & (task.c.sweep_id == table.c.id))
+        open_ones, shown = trials.where(task.c.trial_state == ""), trials.where(task.c.deleted_at.is_(None))
+        wanted = running | open_ones.exists() | (table.c.deleted_at.is_not(None) & shown.exists())
         with transaction(self._engine) as connection:
             return [_to_sweep(row) for row in connection.execute(select(table).where(wanted))]
 

@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, delete, func, literal, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Engine, TextClause, delete, func, literal, or_, select, text, union_all, update
 
 from minimind_platform.database import transaction
 from minimind_platform.errors import ConflictError
-from minimind_platform.listing import chunks
+from minimind_platform.listing import DELETED, chunks
 from minimind_platform.rows import to_task
-from minimind_platform.schema import lease, sweep, task, task_event
+from minimind_platform.schema import TRIAL, lease, sweep, task, task_event
 from minimind_platform.tasks import Task
 
 CHUNK = 500
@@ -67,7 +67,7 @@ class TrashStore:
 
     def deleted(self) -> list[tuple[str, str, float]]:
         """Id, experiment and time of deletion of all deleted tasks, trials too; last deleted first."""
-        query = select(task.c.id, task.c.experiment_id, task.c.deleted_at).where(task.c.deleted_at.is_not(None))
+        query = select(task.c.id, task.c.experiment_id, task.c.deleted_at).where(DELETED)
         with transaction(self._engine) as connection:
             return [tuple(row) for row in connection.execute(query.order_by(task.c.deleted_at.desc()))]
 
@@ -77,7 +77,7 @@ class TrashStore:
 
     def trials(self, sweep_ids: Collection[str]) -> list[Task]:
         """The tasks of these sweeps."""
-        return self._tasks(task.c.sweep_id, sweep_ids)
+        return self._tasks(task.c.sweep_id, sweep_ids, text(TRIAL))
 
     def clones(self, ids: Collection[str]) -> list[Task]:
         """Tasks that repeat or change these."""
@@ -123,15 +123,16 @@ class TrashStore:
     def marked(self) -> tuple[list[Task], list[Any]]:
         """Tasks and sweeps that are being removed."""
         with transaction(self._engine) as connection:
-            rows = connection.execute(select(task).where(task.c.purging_at.is_not(None)).order_by(task.c.purging_at))
+            marked = DELETED & task.c.purging_at.is_not(None)
+            rows = connection.execute(select(task).where(marked).order_by(task.c.purging_at))
             tasks = [to_task(row) for row in rows]
         return tasks, [row for row in self.sweeps() if row.purging_at is not None]
 
     def count_marked(self) -> int:
         """How many tasks and sweeps are being removed."""
         with transaction(self._engine) as connection:
-            counts = (select(func.count()).select_from(t).where(t.c.purging_at.is_not(None)) for t in (task, sweep))
-            return sum(connection.scalar(query) or 0 for query in counts)
+            tasks, sweeps = (select(func.count()).where(t.c.purging_at.is_not(None)) for t in (task, sweep))
+            return sum(connection.scalar(query) or 0 for query in (tasks.where(DELETED), sweeps))
 
     def remove_task(self, task_id: str) -> None:
         """Remove the rows of a task that is being removed: itself, its history, its slots."""
@@ -145,14 +146,14 @@ class TrashStore:
         with transaction(self._engine, write=True) as connection:
             connection.execute(delete(sweep).where((sweep.c.id == sweep_id) & sweep.c.purging_at.is_not(None)))
 
-    def _tasks(self, column: ColumnElement[Any], values: Collection[str]) -> list[Task]:
+    def _tasks(self, column: ColumnElement[Any], values: Collection[str], *also: TextClause) -> list[Task]:
         with transaction(self._engine) as connection:
             parts = chunks(sorted(set(values)), CHUNK)
-            rows = (row for part in parts for row in connection.execute(select(task).where(column.in_(part))))
+            rows = (row for part in parts for row in connection.execute(select(task).where(column.in_(part), *also)))
             return [to_task(row) for row in rows]
 
 
 def _alone() -> ColumnElement[bool]:
     """Deleted tasks that no deleted sweep stands for."""
     gone = select(sweep.c.id).where(sweep.c.deleted_at.is_not(None))
-    return task.c.deleted_at.is_not(None) & or_(task.c.sweep_id == "", task.c.sweep_id.not_in(gone))
+    return DELETED & or_(task.c.sweep_id == "", task.c.sweep_id.not_in(gone))
