@@ -30,7 +30,8 @@ async def poll(url: str, clients: int, seconds: float) -> dict[str, float]:
                 times.append(time.monotonic() - began)
                 await asyncio.sleep(max(0.0, 1 - times[-1]))
 
-        url += _since((await http.get(url)).raise_for_status().json())
+        first = (await http.get(url)).raise_for_status()
+        url += _since(first.json()) if "json" in first.headers["content-type"] else ""
         await asyncio.gather(*(client(random.random()) for _ in range(clients)))
     times.sort()
     return {"count": len(times), "p50": times[len(times) // 2], "p95": times[len(times) * 95 // 100]}

@@ -1,7 +1,8 @@
-"""A home with long runs and many tasks, and the servers over it, for bench/web.py.
+"""A home with long runs and many tasks, and the servers over it, for bench/web.py; a home alone, for bench/load.py.
 
 with site(steps=1_000_000, tasks=10_000) as found:
     found.web.restart()
+with home(cpu_slots=2) as (settings, web): ...
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -80,29 +82,36 @@ def wait_for(url: str) -> None:
 
 
 @contextlib.contextmanager
-def site(steps: int, tasks: int) -> Iterator[Site]:
-    """Servers over a new home in /tmp."""
-    with tempfile.TemporaryDirectory() as folder:
+def home(**chosen: Any) -> Iterator[tuple[Settings, Server]]:
+    """A new home in /tmp with its tracking server, and a web app that is not started yet."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         port, tracking_port = _free_ports(2)
-        settings = Settings(home=Path(folder), port=port, tracking_port=tracking_port)
+        settings = Settings(home=Path(folder), port=port, tracking_port=tracking_port, **chosen)
         prepare(settings)
         supervisor = Supervisor(settings)
         tracking, web = supervisor._tracking(), supervisor._web()
         tracking.start()
         try:
             wait_for(f"{settings.tracking}/health")
-            runs = [_run(settings, name) for name in ("long", "theirs", "live", "ended")]
-            for run, count in zip(runs, (steps, steps, 0, 5_000), strict=True):
-                _add_points(settings, run, count)
-            long, _, live, ended = runs
-            _add_tasks(settings, [long, live, ended], tasks)
-            found = Site(settings, web, *runs)
-            found.restart_web()
-            yield found
+            yield settings, web
         finally:
             for server in (web, tracking):
                 server.ask_to_stop()
                 server.wait(time.monotonic() + 5)
+
+
+@contextlib.contextmanager
+def site(steps: int, tasks: int) -> Iterator[Site]:
+    """Servers over a new home in /tmp."""
+    with home() as (settings, web):
+        runs = [_run(settings, name) for name in ("long", "theirs", "live", "ended")]
+        for run, count in zip(runs, (steps, steps, 0, 5_000), strict=True):
+            _add_points(settings, run, count)
+        long, _, live, ended = runs
+        _add_tasks(settings, [long, live, ended], tasks)
+        found = Site(settings, web, *runs)
+        found.restart_web()
+        yield found
 
 
 def machine() -> str:
