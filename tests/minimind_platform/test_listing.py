@@ -24,7 +24,7 @@ def names(store, **query):
 
 def trial(store, number, sweep_id="s1"):
     values = {"data_path": "x.jsonl"}
-    place = NewTask(f"{number:030x}ee", "", "sft", f"trial {number}", "minimind", "1", values, 0, "", sweep_id, number)
+    place = NewTask(f"ee{number:030x}", "", "sft", f"trial {number}", "minimind", "1", values, 0, "", sweep_id, number)
     return store.add(place)[0]
 
 
