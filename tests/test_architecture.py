@@ -31,6 +31,7 @@ LIGHT = {
     "sources",
     "spool",
     "streams",
+    "fault_points",
     "uploads",
     "base_sizes",
     "checkpoints",

@@ -19,6 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from trainer.errors import DiskError
+from trainer.fault_points import reach
 from trainer.names import HIGHER_IS_BETTER, TaskFile
 
 MANIFEST = "manifest.json"
@@ -27,6 +28,8 @@ _CHECK = "check"
 """In the manifest: SHA-256 over all else of it."""
 _IN_USE = "in_use"
 _PREFIX = "step_"
+_ASIDE = ".before"
+"""Behind the name of a checkpoint whose successor of the same step gets its name at this moment."""
 _NAME = re.compile(r"^step_\d+$")
 
 
@@ -70,11 +73,11 @@ class Checkpoints:
         try:
             temporary.mkdir(parents=True)
             write_files(temporary)
+            reach("saver.before_manifest")
             _write_manifest(temporary, {"step": step, **about})
-            if final.exists():  # from an attempt that was lost after it; the new one is as good
-                shutil.rmtree(final)
-            temporary.rename(final)
-            _sync(self.folder)
+            reach("saver.before_rename")
+            self._put_in_place(temporary, final)
+            reach("saver.after_rename")
         except Exception as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if not _disk_refused(error):
@@ -85,6 +88,18 @@ class Checkpoints:
                 "Free some space, then resume: earlier checkpoints are intact.",
             ) from error
         return Checkpoint(final, step)
+
+    def _put_in_place(self, temporary: Path, final: Path) -> None:
+        """Give it its name. One that an earlier attempt wrote at this step stays until the new one is there."""
+        aside = final.with_name(f".{final.name}{_ASIDE}")
+        if final.exists():
+            if (final / _IN_USE).exists():
+                (temporary / _IN_USE).touch()
+            final.rename(aside)
+            reach("saver.set_aside")
+        temporary.rename(final)
+        _sync(self.folder)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def all(self) -> list[Checkpoint]:
         """Every checkpoint with a manifest, oldest first."""
@@ -137,12 +152,19 @@ class Checkpoints:
     def remove(self, checkpoint: Checkpoint) -> None:
         """Remove one; the manifest goes first, so that half a removal is never taken for a checkpoint."""
         (checkpoint.path / MANIFEST).unlink(missing_ok=True)
+        reach("saver.half_removed")
         shutil.rmtree(checkpoint.path, ignore_errors=True)
 
     def _remove_temporary(self) -> None:
         if self.folder.is_dir():
             for left in self.folder.glob(".*.tmp"):
                 shutil.rmtree(left, ignore_errors=True)
+            for aside in self.folder.glob(f".*{_ASIDE}"):
+                final = aside.with_name(aside.name[1 : -len(_ASIDE)])
+                if final.exists():
+                    shutil.rmtree(aside, ignore_errors=True)
+                else:
+                    aside.rename(final)
 
 
 def keep_for_others(folder: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trainer.fault_points import reach
 from trainer.names import TaskFile
 
 
@@ -44,7 +45,9 @@ class Spool:
     def write(self, kind: str, **content: Any) -> None:
         """Append one record. The time is taken here, once, so that sending it twice stores it once."""
         record = {"kind": kind, "t": int(time.time() * 1000), **content}
+        reach("spool.before_record")
         self._file.write(json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        reach("spool.after_record")
 
     def flush(self) -> None:
         """Wait until everything recorded is on the disk."""

@@ -16,6 +16,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from trainer.fault_points import reach
 from trainer.names import Alias, Tag, TaskFile
 from trainer.spool import read_records
 
@@ -116,7 +117,9 @@ class Uploader:
 
     def _send_metrics(self, metrics: list[Any]) -> None:
         for begin in range(0, len(metrics), MAX_BATCH):
+            reach("uploader.before_send")
             self._client.log_batch(self.run_id, metrics=metrics[begin : begin + MAX_BATCH])
+            reach("uploader.after_send")
 
     def _send_other(self, record: dict[str, Any]) -> None:
         if record["kind"] == "tags":
@@ -141,11 +144,13 @@ class Uploader:
         version = self._version_of(record["path"])
         if version is None:
             self._store_files(folder, record["path"])
+            reach("uploader.before_version")
             tags = {**record["tags"], Tag.STEP: str(record["step"])}
             made = self._client.create_model_version(
                 self.registered_name, source, self.run_id, tags=tags, await_creation_for=0
             )
             version = made.version
+            reach("uploader.after_version")
         self._client.set_registered_model_alias(self.registered_name, Alias.LAST, str(version))
         if record.get("best"):
             self._client.set_registered_model_alias(self.registered_name, Alias.BEST, str(version))

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from minimind_platform.errors import DatabaseUnavailableError, PlatformError
 from minimind_platform.schema import REVISIONS
+from trainer.fault_points import reach
 
 LOCK_WAIT_SECONDS = 30
 RESTORE = "Restore it from a backup, or move it away to begin with an empty queue."
@@ -74,6 +75,10 @@ def transaction(engine: Engine, *, write: bool = False) -> Iterator[Connection]:
     try:
         with engine.execution_options(write=write).begin() as connection:
             yield connection
+            if write:
+                reach("store.before_commit")
+        if write:
+            reach("store.after_commit")
     except OperationalError as error:
         message = f"The queue's database does not answer ({error.orig}). Try again in a moment."
         raise DatabaseUnavailableError(message) from error

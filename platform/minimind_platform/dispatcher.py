@@ -25,6 +25,7 @@ from minimind_platform.stillness import Stillness
 from minimind_platform.store import Store
 from minimind_platform.tasks import Progress, State, Task
 from minimind_platform.waits import explain
+from trainer.fault_points import reach
 from trainer.names import Rule
 
 log = logging.getLogger(__name__)
@@ -141,8 +142,10 @@ class Dispatcher:
 
     def _submit(self, task: Task) -> None:
         self._submitted[_token(task)] = time.monotonic()
+        reach("scheduler.before_start")
         try:
             self._executor.submit(LaunchSpec.of(task, self._settings.task_dir(task.id)))
+            reach("scheduler.after_start")
         except OSError as error:
             log.warning("%s cannot be started: %s", _label(task), error)
             if self._executor.cancel(_token(task)):
@@ -185,6 +188,7 @@ class Dispatcher:
     def _settle(self, task: Task) -> None:
         """The attempt is over and no process of it is left."""
         self._record_progress(task, ended=True)
+        reach("scheduler.before_settle")
         verdict = judge(task.state, self._executor.ending(_token(task)), remedies_of(task))
         if task.state is State.STARTING and verdict.to is State.STOPPED:  # it ran and ended while nobody looked
             task = self._move(task, State.RUNNING, "its trainer runs")

@@ -24,6 +24,7 @@ from typing import Any
 
 COOKIE = "MINIMIND_ATTEMPT"
 """In the environment of everything that an attempt starts, so that strays can be found."""
+FAULT_CODE = "MINIMIND_FAULT_CODE"
 REFUSED = 3
 LOCK_WAIT_SECONDS = 2.0
 LOG_HEAD = 1 << 20
@@ -45,6 +46,7 @@ class Runner:
         self.libc = ctypes.CDLL(None) if LINUX else None
 
     def run(self) -> int:
+        reach("runner.before_lock")
         if not self.take_lock():
             print(f"{self.dir} is run by another process or has ended already.", file=sys.stderr)
             return REFUSED
@@ -53,11 +55,16 @@ class Runner:
         self.listen()
         (self.dir.parent / "result.json").unlink(missing_ok=True)  # how an earlier attempt ended
         self.log = os.open(self.log_file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        reach("runner.before_start")
         self.pid = self.start()
+        reach("runner.before_proc")
         me = os.getpid()
         ids = {"runner": me, "runner_ticks": ticks(me), "pid": self.pid, "ticks": ticks(self.pid)}
         write(self.dir / "proc.json", {"boot_id": boot_id(), **ids})
-        write(self.dir / "exit.json", self.attend())
+        ending = self.attend()
+        reach("runner.before_exit")
+        write(self.dir / "exit.json", ending)
+        reach("runner.after_exit")
         return 0
 
     def take_lock(self) -> bool:
@@ -211,6 +218,14 @@ class Runner:
             part.seek(0)
             while block := part.read(1 << 24):
                 os.write(self.log, block)
+
+
+def reach(point: str) -> None:
+    """A point at which tests have this process fail: see `trainer/fault_points.py`, which is loaded as a file here."""
+    if code := os.environ.get(FAULT_CODE):
+        import runpy
+
+        runpy.run_path(code)["reach"](point)
 
 
 def kill(pids: list[int], number: int) -> None:

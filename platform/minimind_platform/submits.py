@@ -24,6 +24,7 @@ from minimind_platform.settings import Settings
 from minimind_platform.tasks import Task
 from minimind_platform.tracking_client import TrackingClient, TrackingError
 from trainer.configs import TrainConfig
+from trainer.fault_points import reach
 from trainer.fields import params_of
 from trainer.names import RunStatus, Tag, TaskFile
 
@@ -106,6 +107,7 @@ class Submits:
                 new = NewTask(
                     run_id, key, config.type, title, PROJECT, experiment_id, values, priority, parent_id, *place
                 )
+                reach("submit.before_store")
                 task, added = self._store.add(new)
             if not added:
                 self._discard(run_id)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from scheduled import FAKE, LONG, Home
 from stored import new
+from waiting import gone, until
 
 from minimind_platform.dispatcher import Dispatcher
 from minimind_platform.errors import ConflictError
@@ -54,18 +55,6 @@ for _ in range(20):
         print(error, flush=True)
         sys.stdin.readline()
 """
-
-
-def until(check, seconds=20.0):
-    give_up = time.monotonic() + seconds
-    while not (value := check()):
-        assert time.monotonic() < give_up, "waited for too long"
-        time.sleep(0.02)
-    return value
-
-
-def gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.fault("reboot")

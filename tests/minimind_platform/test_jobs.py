@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from minimind_platform.errors import ConflictError, NotFoundError
 from minimind_platform.jobs import MOST_AT_ONCE, Jobs
@@ -31,15 +31,6 @@ def jobs(tmp_path: Path) -> Any:
         jobs.cancel(job.id)
     for job in jobs.all():
         ended(jobs, job)
-
-
-def until(ask: Any) -> Any:
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up:
-        if answer := ask():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def ended(jobs: Jobs, job: Job) -> Job:

@@ -7,6 +7,7 @@ import time
 
 import psutil
 import pytest
+from waiting import gone, until
 
 from minimind_platform import runner
 
@@ -53,18 +54,6 @@ class Attempt:
 @pytest.fixture
 def attempt(tmp_path):
     return Attempt(tmp_path)
-
-
-def until(check, seconds=10.0):
-    give_up = time.monotonic() + seconds
-    while not (value := check()):
-        assert time.monotonic() < give_up, "waited for too long"
-        time.sleep(0.01)
-    return value
-
-
-def alive(pid):
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_the_ending_is_on_record_with_its_exit_code(attempt):
@@ -129,7 +118,7 @@ def test_beyond_the_grace_it_is_killed(tmp_path):
 def test_grandchildren_in_a_session_of_their_own_are_killed(attempt):
     attempt.start("sh", "-c", STRAY + "exit 0").wait(10)
     assert attempt.read("exit.json")["leftovers"] == 1
-    assert not alive(attempt.stray())
+    assert gone(attempt.stray())
 
 
 @pytest.mark.skipif(not runner.LINUX, reason="needs PDEATHSIG")
@@ -139,7 +128,7 @@ def test_when_the_runner_is_killed_the_command_saves_and_ends(attempt):
     until(lambda: "up" in attempt.log())
     proc = attempt.read("proc.json")
     os.kill(proc["runner"], signal.SIGKILL)
-    until(lambda: "saved" in attempt.log() and not alive(proc["pid"]))
+    until(lambda: "saved" in attempt.log() and gone(proc["pid"]))
     assert not (attempt.dir / "exit.json").exists()
 
 
