@@ -1,11 +1,12 @@
 # make up      installs what is missing and starts the platform
 # make test    installs what is missing and runs all checks and tests
+# make chaos   a hundred trainings while everything around them is killed; takes an hour
 # make screens writes pictures of all pages to .screens/
 PYTHON ?= python3
 TORCH ?= cpu
 BIN := .venv/bin
 
-.PHONY: up test screens tests check format docs install clean
+.PHONY: up test chaos screens tests check format docs install clean
 
 up: .venv/.installed
 	@exec $(BIN)/minimind up $(ARGS)
@@ -18,6 +19,9 @@ test: .venv/.installed
 screens: .venv/.installed
 	@tools/browser.sh
 	@$(BIN)/python tests/e2e/take_screens.py $(or $(OUT),.screens)
+
+chaos: .venv/.installed
+	@cd tests && ../$(BIN)/python -m chaos $(ARGS)
 
 tests: .venv/.installed
 	$(BIN)/python -m pytest $(or $(ARGS),-n logical)

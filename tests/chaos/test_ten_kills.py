@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import pytest
 from waiting import until
@@ -16,14 +17,15 @@ from trainer import fault_points
 
 REAL = {
     "data_path": "dataset/pretrain_real.jsonl",
-    "hidden_size": 64,
+    "hidden_size": 32,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_seq_len": 128,
     "batch_size": 8,
-    "max_steps": 180,
+    "max_steps": 120,
     "save_interval": 10,
     "eval_fraction": 0.02,
+    "eval_interval": 40,
 }
 POINTS = ("saver.before_manifest", "saver.half_removed", "spool.after_record", "uploader.after_send")
 PATIENCE_SECONDS = 120
@@ -100,6 +102,7 @@ def test_a_training_killed_ten_times_in_ten_ways_ends_as_one_that_nothing_distur
         step = victim.task.progress.step
         until(lambda step=step: victim.task.progress.step > step + 2, PATIENCE_SECONDS, f"a step before {way}")
         assert victim.task.attempt == number
+        harmed = time.time()
         harm(victim)
 
         def resumed(number=number):
@@ -107,6 +110,9 @@ def test_a_training_killed_ten_times_in_ten_ways_ends_as_one_that_nothing_distur
             return victim.task.attempt == number + 1
 
         until(resumed, PATIENCE_SECONDS, f"attempt {number + 1}, after {way},")
+        if number == 1:
+            lost = next(event for event in world.platform.events(victim.id) if event.after == State.LOST)
+            assert lost.at - harmed < 5
     for one in (victim, calm):
         until(lambda one=one: one.task.ended and not one.task.unsynced, PATIENCE_SECONDS, "the end")
         assert one.task.state is State.FINISHED, one.task.error

@@ -151,26 +151,6 @@ def test_tracking_server_away_at_the_end(house: House) -> None:
     assert {"last", "best"} <= {alias for version in run for alias in version.aliases}
 
 
-@pytest.mark.fault("kill -9 trainer")
-def test_killed_trainer_is_resumed_and_ends_with_the_losses_of_an_undisturbed_one(house: House) -> None:
-    house.start(house.tracking, house.scheduler)
-    task = house.submit(max_steps=150, save_interval=25)
-    house.until_step(task, 60)
-    os.kill(house.trainer_pid(task), signal.SIGKILL)
-    killed = time.monotonic()
-    house.until(task, State.QUEUED, 10)
-    assert time.monotonic() - killed < 5
-    assert house.processes(task) == []
-    calm = house.submit(max_steps=150, save_interval=25)  # runs while the other waits before its second attempt
-    house.until(calm, State.FINISHED, 180)
-    house.until(task, State.FINISHED, 180)
-    assert house.platform.task(task.id).attempt == 2
-    house.synced(task)
-    house.synced(calm)
-    assert house.history(task) == house.history(calm)
-    assert house.history(task, "eval/loss") == house.history(calm, "eval/loss")
-
-
 @pytest.mark.fault("kill -9 scheduler or web")
 def test_scheduler_and_web_killed_in_mid_run(house: House) -> None:
     """The training goes on, and both find it again within five seconds."""

@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import re
 import subprocess
 import sys
 import time
@@ -45,6 +46,12 @@ def test_every_point_stands_in_the_code_once_and_has_a_meaning():
                 ):
                     found.append(node.args[0].value)
     assert sorted(found) == sorted(fault_points.POINTS)
+
+
+def test_every_point_stands_in_the_documentation():
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.+) \|$", text, re.MULTILINE))
+    assert rows == fault_points.POINTS
 
 
 def test_without_the_variable_nothing_is_read(monkeypatch):
