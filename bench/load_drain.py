@@ -1,7 +1,7 @@
 """A thousand tasks of one step, queued and worked off while people look, for bench/load.py.
 
     with home(cpu_slots=2) as (settings, web):
-        drain = Drain(settings, web, tasks=1_000, noop=True)
+        drain = Drain(settings, web, store, tasks=1_000, noop=True)
         drain.submit()
         with drain.scheduler(): ...
 
@@ -18,14 +18,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import func, select
 from web_site import wait_for
 
 from minimind_platform.database import transaction
-from minimind_platform.listing import AGEING_SECONDS
+from minimind_platform.listing import AGEING_SECONDS, chunks
 from minimind_platform.schema import task, task_event
 from minimind_platform.servers import Server
 from minimind_platform.settings import Settings
@@ -35,6 +36,8 @@ from trainer.samples import generate
 
 AT_ONCE = 4
 """Submits at the same time."""
+AT_A_TIME = 500
+"""Ids in one statement."""
 GIVE_UP_SECONDS = 3_600.0
 SEEN_SECONDS = 0.5
 """A task that was queued so shortly before a claim may not have been there yet."""
@@ -115,7 +118,7 @@ class Drain:
     # what there is to tell
 
     @property
-    def _notes(self) -> Any:
+    def _notes(self) -> Path:
         return self.settings.home / "notes.txt"
 
     def timed(self, what: str) -> list[float]:
@@ -125,13 +128,15 @@ class Drain:
 
     def story(self) -> "Story":
         """What the database says of them."""
-        c, ours = task.c, set(self.ids)
+        c, e = task.c, task_event.c
+        columns = (c.id, c.state, c.created_at, c.queued_at, c.priority, c.started_at, c.ended_at, c.device)
+        starts = select(func.count()).where(e.after == State.STARTING.value)
+        story = Story([], 0)
         with transaction(self.store.engine) as connection:
-            columns = (c.id, c.state, c.created_at, c.queued_at, c.priority, c.started_at, c.ended_at, c.device)
-            rows = [row for row in connection.execute(select(*columns)) if row.id in ours]
-            events = connection.execute(select(task_event.c.task_id, task_event.c.before, task_event.c.after))
-            moves = [row for row in events if row.task_id in ours]
-        return Story(rows, sum(row.after == State.STARTING for row in moves))
+            for part in chunks(self.ids, AT_A_TIME):
+                story.rows += connection.execute(select(*columns).where(c.id.in_(part)))
+                story.starts += connection.scalar(starts.where(e.task_id.in_(part))) or 0
+        return story
 
 
 @dataclass

@@ -67,11 +67,12 @@
 
   // Why a task waits, and its place in the queue. The platform says it in English; a sentence that is not known here is
   // shown as it came.
+  const TURN = /^waits for its turn\.?$/i;
   const WAITS = [
     [/^waits for (?<slots>.+), held by (?<holders>.+?)\.?$/i, "waits_held"],
     [/^waits for (?<slots>.+), which this machine does not have\.?$/i, "waits_missing"],
     [/^next try in (?<seconds>.+) s\.?$/i, "waits_retry"],
-    [/^waits for its turn\.?$/i, "waits_position"],
+    [TURN, "waits_position"],
   ];
   mm.waits = (sentence, place) => {
     for (const [pattern, key] of WAITS) {
@@ -80,6 +81,9 @@
     }
     return sentence;
   };
+
+  // Whether it is only its place that it waits for.
+  mm.inLine = (sentence) => TURN.test(sentence);
 
   mm.actions = { possible, act, button, icons: ICONS };
 })();

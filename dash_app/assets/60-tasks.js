@@ -55,7 +55,7 @@
     if (!row.extras) { row.extras = extras(row); }
     const { trend, loss, place, place_text, took, left } = row.extras;
     const speed = running && progress.tokens_per_second !== null ? text("tokens_per_second", { n: mm.whole(progress.tokens_per_second) }) : "";
-    const placed = /^waits for its turn\.?$/i.test(task.waits_for); // the place in the queue stands beside it
+    const placed = mm.inLine(task.waits_for); // the place in the queue stands beside it
     setText(row.note, queued && !placed ? mm.waits(task.waits_for) : failed ? task.error : running ? [task.device, speed].filter(Boolean).join(" · ") : "");
     row.note.className = failed ? "row-note bad" : "row-note";
     differences(row, task);

@@ -38,10 +38,15 @@ def layout(platform: "Platform", t: Texts) -> html.Div:
     return html.Div(
         [
             html.Nav(back, className="crumbs", **attributes(aria_label=t("trash.path"))),
-            page_head(t("trash.title"), t("trash.subtitle"), tools),
+            page_head(t("trash.title"), _subtitle(platform, t), tools),
             html.Div(id="trash-banners"),
             html.Div(id="trash-list", **told),
         ],
         className="page page-trash",
         **attributes(data_title=t("trash.title")),
     )
+
+
+def _subtitle(platform: "Platform", t: Texts) -> str:
+    days = platform.settings.trash_days
+    return t("trash.subtitle_days", n=days) if days else t("trash.subtitle")

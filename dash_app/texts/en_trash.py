@@ -4,6 +4,8 @@ TEXTS: dict[str, str] = {
     "tasks.trash": "Trash",
     "trash.title": "Trash",
     "trash.subtitle": "Deleted tasks and sweeps stay here with their files until you remove them for good.",
+    "trash.subtitle_days": "Deleted tasks and sweeps stay here with their files for {n} days, unless you remove them "
+    "for good before.",
     "trash.path": "Way back",
     "trash.to_tasks": "All tasks",
     "trash.table": "Deleted tasks and sweeps",

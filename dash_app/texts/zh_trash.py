@@ -4,6 +4,7 @@ TEXTS: dict[str, str] = {
     "tasks.trash": "回收站",
     "trash.title": "回收站",
     "trash.subtitle": "删除的任务和搜索连同文件保留在这里，直到您彻底清除。",
+    "trash.subtitle_days": "删除的任务和搜索连同文件在这里保留 {n} 天，除非您提前彻底清除。",
     "trash.path": "返回路径",
     "trash.to_tasks": "全部任务",
     "trash.table": "已删除的任务和搜索",

@@ -30,6 +30,7 @@ from minimind_platform.store import Store
 from minimind_platform.sweeps.loop import SweepLoop
 from minimind_platform.sweeps.mirror import SweepMirror
 from minimind_platform.tracking_client import TrackingClient
+from minimind_platform.trash.keeper import TrashKeeper
 from minimind_platform.turns import Turn
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,12 @@ def run_forever(
     store = Store(settings.database)
     turn = Turn(store.engine, f"{socket.gethostname()}: process {os.getpid()}")
     turn.keep()
-    sweeps = SweepLoop(Platform(settings), store) if with_sweeps else None
+    sweeps = None
     reconciler = Reconciler(store, mirror)
     if with_sweeps:
+        platform = Platform(settings)
+        sweeps = SweepLoop(platform, store)
+        TrashKeeper(platform.trash, settings.trash_days).start()
         reconciler = Reconciler(store, mirror, sweeps=SweepMirror(store, TrackingClient(settings.tracking)).round)
 
     def moved() -> None:

@@ -49,6 +49,8 @@ class Settings:
     """How long a stopped training may take to save its checkpoint before it is killed."""
     max_restarts: int = 3
     """How often a training that was lost with its process is resumed by itself."""
+    trash_days: int = 0
+    """After how many days in the trash tasks and sweeps are removed for good by themselves. 0: never."""
     webhook_url: str = ""
     """Where to send what the watchdog finds: POST with JSON (task, task_name, type, state, name, text, step, t)."""
     log_limit_mb: int = 200
@@ -157,6 +159,7 @@ RANGES = {
     "cpu_slots": (0, None),
     "stop_grace_seconds": (0, None),
     "max_restarts": (0, None),
+    "trash_days": (0, None),
     "log_limit_mb": (1, None),
 }
 _BOOLS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

@@ -16,7 +16,7 @@ import dash_app
 from dash_app import formats
 from dash_app.attempts import attempts_panel
 from dash_app.charts import BY_REWARDS, Chart, groups
-from dash_app.pages import models, new_task, task
+from dash_app.pages import models, new_task, task, trash
 from dash_app.statics import PLOTLY_FILE, PLOTLY_VERSION
 from dash_app.texts import LANGUAGES, texts
 from dash_app.ui import page_for
@@ -216,3 +216,12 @@ def test_each_attempt_is_shown_with_its_end_and_what_was_changed(language: str, 
     told = text_of(panel)
     assert words in told and "batch_size 16, accumulation_steps 2" in told
     assert attempts_panel(tried[:1], texts(language)) is None
+
+
+def test_the_trash_says_how_long_it_keeps_things(platform: FakePlatform) -> None:
+    def told(language: str) -> str:
+        return text_of(trash.layout(platform, texts(language)))  # type: ignore[arg-type]
+
+    assert "until you remove them for good" in told("en")
+    platform.settings = replace(platform.settings, trash_days=30)
+    assert "for 30 days" in told("en") and "保留 30 天" in told("zh")

@@ -15,6 +15,7 @@ import pytest
 
 from minimind_platform import ConflictError, NotFoundError, Platform, Settings, State, Task
 from minimind_platform.errors import TrackingUnavailableError
+from minimind_platform.trash.keeper import TrashKeeper
 from minimind_platform.trash.purge import Purger
 from minimind_platform.trash.store import TrashStore
 from minimind_platform.views import JobState
@@ -187,6 +188,26 @@ def test_a_process_that_is_killed_leaves_what_going_on_finishes(
         done(platform, purge.job, wait_until)
     assert platform.trash.page().total == 0
     assert not any(sum(rows(tracking, task).values()) for task in tasks)
+
+
+def test_the_trash_is_emptied_by_itself_of_what_is_old_and_goes_on_where_it_was_interrupted(
+    platform: Platform, trained: Any, wait_until: Any
+) -> None:
+    old, new, half = (trained(name) for name in ("old", "new", "half"))
+    for task, days in ((old, 31), (new, 29), (half, 1)):
+        platform.delete(task.id)
+        platform._store.set_deleted(platform.task(task.id), time.time() - days * 86_400)
+    TrashStore(platform._store.engine).mark([half.id], [])  # and then the one that removed it was killed
+
+    def names() -> set[str]:
+        TrashKeeper(platform.trash, 30).round()
+        return {item.name for item in platform.trash.page().items}
+
+    wait_until(lambda: names() == {"new"}, 60, "the removal of two of three")
+    assert not (platform.settings.task_dir(old.id)).exists()
+    TrashKeeper(platform.trash, 0).round()  # never
+    assert platform.trash.page().purging == 0
+    assert platform.restore(new.id).deleted_at is None
 
 
 @pytest.mark.fault("delete of a running task")

@@ -147,6 +147,19 @@ class Trash:
         """Go on with a removal that was interrupted."""
         return self._begin([], [], [])
 
+    def keep(self, days: int) -> Purge | None:
+        """Remove what was deleted so many days ago, 0 for nothing, and go on with what was interrupted.
+
+        Returns:
+            None while a removal runs.
+
+        Raises:
+            TrackingUnavailableError: the tracking server does not answer; nothing was begun.
+        """
+        if any(job.state is JobState.RUNNING for job in self._jobs.all(KIND)):
+            return None
+        return self.empty(days) if days else self.go_on()
+
     def _begin(self, tasks: Sequence[Task], sweeps: Sequence[Any], kept: list[Dependent]) -> Purge:
         if tasks or sweeps:
             self._rows.mark([task.id for task in tasks], [sweep.id for sweep in sweeps])

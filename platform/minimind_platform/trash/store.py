@@ -19,6 +19,8 @@ from minimind_platform.rows import to_task
 from minimind_platform.schema import TRIAL, lease, sweep, task, task_event
 from minimind_platform.tasks import Task
 
+MARKED = DELETED & task.c.purging_at.is_not(None)
+"""Tasks that are being removed. By an index, because there are never many."""
 CHUNK = 500
 """Ids in one statement."""
 
@@ -123,16 +125,15 @@ class TrashStore:
     def marked(self) -> tuple[list[Task], list[Any]]:
         """Tasks and sweeps that are being removed."""
         with transaction(self._engine) as connection:
-            marked = DELETED & task.c.purging_at.is_not(None)
-            rows = connection.execute(select(task).where(marked).order_by(task.c.purging_at))
+            rows = connection.execute(select(task).where(MARKED).order_by(task.c.purging_at))
             tasks = [to_task(row) for row in rows]
         return tasks, [row for row in self.sweeps() if row.purging_at is not None]
 
     def count_marked(self) -> int:
         """How many tasks and sweeps are being removed."""
         with transaction(self._engine) as connection:
-            tasks, sweeps = (select(func.count()).where(t.c.purging_at.is_not(None)) for t in (task, sweep))
-            return sum(connection.scalar(query) or 0 for query in (tasks.where(DELETED), sweeps))
+            queries = (select(func.count()).where(marked) for marked in (MARKED, sweep.c.purging_at.is_not(None)))
+            return sum(connection.scalar(query) or 0 for query in queries)
 
     def remove_task(self, task_id: str) -> None:
         """Remove the rows of a task that is being removed: itself, its history, its slots."""
