@@ -38,13 +38,15 @@ def live_delta(platform: "Platform", request: LiveRequest) -> dict[str, Any]:
     keys = split_keys(request.keys) if request.keys else []
     found = platform.curves.read(task, keys, parse_since(request.since), wait=LIVE_WAIT)
     marks = platform.curves.marks(task, whole=False)
+    tracking = found.tracking and platform.tracking_alive()
     delta = {
         "task": task_view(task, with_config=False),
         "turn": platform.queue.place_of(task.id) if task.state is State.QUEUED else 0,
         "curves": curve_views(found.parts),
         "pending": found.pending,
         "log": _log(platform, task.id, request.offset),
-        "tracking": found.tracking and platform.tracking_alive(),
+        "tracking": tracking,
+        "unsent": platform.sending.unsent(task) if task.unsynced or not tracking else 0,
         "scheduler": platform.scheduler_alive(),
     }
     return delta | (marks_view(marks, request.marks) if len(marks) > request.marks else {})

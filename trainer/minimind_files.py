@@ -17,6 +17,8 @@ import torch
 from trainer.errors import BaseModelError
 
 State = dict[str, torch.Tensor]
+MOST_TENSORS = 20_000
+"""Of a file; the largest of MiniMind's have hundreds."""
 _LAYER = re.compile(r"^model\.layers\.(\d+)\.")
 _EXPERT = re.compile(r"^(model\.layers\.\d+\.mlp\.experts)\.(\d+)\.(gate|up|down)_proj\.weight$")
 
@@ -45,7 +47,7 @@ def read_pth(path: Path) -> State:
     """
     if not path.is_file():
         raise BaseModelError(f"There is no weight file {path}.", "Train that stage first, or choose another base.")
-    _refuse_compressed(path)
+    _refuse_bombs(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for damaged files; each means the same here
@@ -57,25 +59,31 @@ def read_pth(path: Path) -> State:
         state = state["model"]  # MiniMind's resume files keep the weights under this key
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise BaseModelError(f"{path} holds no weights: expected a dict of tensors.")
+    if len(state) > MOST_TENSORS:
+        raise BaseModelError(f"{path} holds {len(state):,} tensors, more than any MiniMind model. Do not use it.")
     larger = [name for name, t in state.items() if t.numel() * t.element_size() > t.untyped_storage().nbytes()]
     if larger:
         raise BaseModelError(f"{path} says that {larger[0]} is larger than what the file holds of it. Do not use it.")
     return {_plain(name): tensor for name, tensor in state.items()}
 
 
-def _refuse_compressed(path: Path) -> None:
-    """PyTorch never compresses what it writes, and unpacks what others have compressed: a megabyte to gigabytes.
+def _refuse_bombs(path: Path) -> None:
+    """PyTorch never compresses what it writes, and unpacks what others have compressed: a megabyte to gigabytes. A
+    million small parts would take as much.
 
     Raises:
-        BaseModelError: the file is compressed.
+        BaseModelError: the file is compressed, or has too many parts.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            packed = [i.filename for i in archive.infolist() if i.compress_type != zipfile.ZIP_STORED]
+            inside = archive.infolist()
+            packed = [i.filename for i in inside if i.compress_type != zipfile.ZIP_STORED]
     except (zipfile.BadZipFile, OSError):
         return  # of the form before zip, or damaged; reading it tells
     if packed:
         raise BaseModelError(f"{path} is compressed ({packed[0]}), as no weight file is. Do not use it.")
+    if len(inside) > MOST_TENSORS:
+        raise BaseModelError(f"{path} holds {len(inside):,} parts, more than any MiniMind model. Do not use it.")
 
 
 def infer_sizes(state: State, heads: int = 8) -> Sizes:

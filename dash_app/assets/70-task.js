@@ -96,6 +96,9 @@
     document.title = `${percent}${task.name} · ${document.querySelector(".brand").textContent}`;
   }
 
+  // How much MLflow lacks.
+  const behind = (delta) => (delta.unsent ? ` ${text(delta.unsent === 1 ? "unsent_one" : "unsent", { n: mm.whole(delta.unsent) })}` : "");
+
   function notices(page, task, delta) {
     const b = page.banners;
     mm.failure(b, task, page.log.open);
@@ -103,7 +106,7 @@
     mm.banner(b, "archived", "info", "archive", task.archived_at && !task.deleted_at ? text("archived") : "");
     mm.banner(b, "waits", "info", "hourglass-split", task.state === "QUEUED" ? mm.waits(task.waits_for, delta.turn) : "");
     mm.banner(b, "scheduler", "warn", "exclamation-triangle-fill", !delta.scheduler && !task.ended ? text("scheduler_away") : "");
-    mm.banner(b, "tracking", "warn", "cloud-slash", delta.tracking ? "" : text("tracking_away", { time: mm.clock(page.readAt) }));
+    mm.banner(b, "tracking", "warn", "cloud-slash", delta.tracking ? "" : text("tracking_away", { time: mm.clock(page.readAt) }) + behind(delta));
     // The newest thing that the watchdog has found in this attempt; a resume begins anew.
     for (const mark of delta.marks || []) {
       if (mark.kind === "resume") page.found = null;
@@ -112,7 +115,7 @@
     const found = task.ended ? null : page.found;
     const what = found && mm.has(`found.${found.name}`) ? text(`found.${found.name}`) : "";
     mm.banner(b, "watchdog", "warn", "exclamation-triangle-fill", found ? text("found", { time: mm.clock(found.t), what, text: found.text }) : "");
-    mm.banner(b, "unsynced", "info", "info-circle", task.ended && task.unsynced && delta.tracking ? text("unsynced") : "");
+    mm.banner(b, "unsynced", "info", "info-circle", task.ended && task.unsynced && delta.tracking ? text("unsynced") + behind(delta) : "");
   }
 
   // Checkpoints and history are made on the server; it makes them again when something may have changed.

@@ -319,6 +319,8 @@ TEXTS: dict[str, str] = {
     "js.offline": "网页服务没有响应。训练仍在继续，服务恢复后页面会自动更新。",
     "js.scheduler_away": "调度器没有运行，排队的任务不会开始。可用 “minimind up” 启动它。正在运行的训练不受影响。",
     "js.tracking_away": "跟踪服务没有响应。曲线显示的是 {time} 之前的数据，训练仍在继续。",
+    "js.unsent": "有 {n} 个数值只在本机记录，尚未写入。",
+    "js.unsent_one": "有 1 个数值只在本机记录，尚未写入。",
     "js.unsynced": "最后的数据还没有写入 MLflow，稍后就会出现。",
     "js.waits_held": "等待 {slots}，正被 {holders} 占用。",
     "js.waits_missing": "等待 {slots}，但本机没有这个设备。",

@@ -138,6 +138,9 @@ def _add_tasks(command: Callable[..., argparse.ArgumentParser], words: Sequence[
             action.add_argument("--force", action="store_true", help="even if the data has changed since")
         action.set_defaults(action=name)
 
+    sync = command("sync", "Send to MLflow now what it does not have yet of ended tasks.", tasks.sync)
+    sync.add_argument("ids", nargs="+", metavar="ID", help="task id, or the begin of it")
+
     order = command("priority", "Change the priority of a queued task, or its place in the queue.", tasks.priority)
     order.add_argument("id", help="task id, or the begin of it")
     order.add_argument("value", metavar="N", help="higher goes first; or first, up, down, last")

@@ -148,7 +148,8 @@ def show(arguments: argparse.Namespace, platform: "Platform | None") -> int:
             | {"events": history, "attempts": tried, "checkpoints": [asdict(v) for v in versions]}
         )
     place = platform.queue.place_of(task.id) if task.state is State.QUEUED else 0
-    for label, text in cli_text.facts(task, place):
+    unsent = platform.sending.unsent(task) if task.unsynced else 0
+    for label, text in cli_text.facts(task, place, unsent):
         print(f"{label:<12} {text}")
     print("\nSettings")
     print(cli_text.indented([[name, cli_text.setting(name, value)] for name, value in task.config.items()]))
@@ -215,6 +216,22 @@ def priority(arguments: argparse.Namespace, platform: "Platform | None") -> int:
     place = platform.queue.place_of(task.id)
     print(f"{task.id[: cli_text.SHORT]} {task.name} has priority {task.priority} and place {place} in the queue.")
     return 0
+
+
+def sync(arguments: argparse.Namespace, platform: "Platform | None") -> int:
+    """Send to MLflow what it does not have of ended tasks. The scheduler does so too, when it comes to it."""
+    platform = platform or open_platform(arguments)
+    failed = 0
+    for id in arguments.ids:  # noqa: A001
+        try:
+            task = platform.task(id)
+            count = platform.sending.send(task)
+        except PlatformError as error:
+            failed += 1
+            print(f"{id}: {error.message} {error.hint}".strip(), file=sys.stderr)
+            continue
+        print(f"{task.id[: cli_text.SHORT]} {task.name} is in MLflow; {count:,} numbers were sent.")
+    return 1 if failed else 0
 
 
 def models(arguments: argparse.Namespace, platform: "Platform | None") -> int:

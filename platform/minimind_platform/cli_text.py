@@ -54,7 +54,7 @@ def task_row(task: Task) -> list[str]:
     ]
 
 
-def facts(task: Task, place: int = 0) -> list[tuple[str, str]]:
+def facts(task: Task, place: int = 0, unsent: int = 0) -> list[tuple[str, str]]:
     """What is known of a task, without what is empty; with its place in the queue if it has one."""
     p = task.progress
     steps = f"step {p.step:,} of {p.total_steps:,}, {p.fraction:.0%}" if p.total_steps else ""
@@ -81,9 +81,13 @@ def facts(task: Task, place: int = 0) -> list[tuple[str, str]]:
         ("Changed", ", ".join(f"{one.name} {one.before} → {one.after}" for one in task.differs)),
         ("Archived", tables.moment(task.archived_at)),
         ("Deleted", tables.moment(task.deleted_at)),
-        ("MLflow", "not up to date yet" if task.unsynced else ""),
+        ("MLflow", _behind(unsent) if task.unsynced else ""),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _behind(unsent: int) -> str:
+    return f"{unsent:,} numbers are not there yet" if unsent else "not up to date yet"
 
 
 def checkpoint_row(version: ModelVersion) -> list[str]:

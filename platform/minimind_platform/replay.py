@@ -69,7 +69,10 @@ def replay(task: Task, settings: Settings) -> None:
 def main(folder: str, run_id: str, uri: str, artifacts: str, name: str, experiment_id: str) -> None:
     os.nice(NICE)  # trainings come first
     with (Path(folder) / ".replay.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # one that a killed scheduler started may still be at it
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("Another process sends it at this moment.")  # perhaps one that a killed scheduler started
         from trainer.uploads import Uploader
 
         artifacts_dir = Path(artifacts) if artifacts else None

@@ -52,6 +52,7 @@ class Platform(Catalogue, Following, Searching):
 
     def __init__(self, settings: Settings | None = None) -> None:
         from minimind_platform.machine.service import MachineWatch
+        from minimind_platform.sending import Sending
         from minimind_platform.store import Store  # here, because databases take a while to import
         from minimind_platform.task_queue import TaskQueue
         from minimind_platform.trash.service import Trash
@@ -73,6 +74,8 @@ class Platform(Catalogue, Following, Searching):
         """Curves and marks for screens, of any run."""
         self.trash = Trash(self, self._store, self._tracking, self._jobs, self.settings)
         """What was deleted, and removing it for good."""
+        self.sending = Sending(self.settings, self._store)
+        """What MLflow does not have yet."""
         self.comparisons = Comparisons(self._store, self._tracking, self.curves)
         """Runs side by side."""
         self.machine = MachineWatch(self, self._store, self.settings)

@@ -47,6 +47,15 @@ from trainer.configs import parse_config
 from trainer.names import Metric, TaskFile
 
 
+class FakeSending:
+    """What MLflow lacks of every task."""
+
+    count = 1234
+
+    def unsent(self, task: Task) -> int:
+        return self.count
+
+
 class FakePlatform(FakeCatalogue, FakeData):
     """Answers as `minimind_platform.Platform` does."""
 
@@ -69,6 +78,7 @@ class FakePlatform(FakeCatalogue, FakeData):
         self.curves = FakeCurves(self)
         self.trash = FakeTrash(self)
         self.comparisons = FakeComparisons(self)
+        self.sending = FakeSending()
         self.machine = FakeMachine(self)
 
     @classmethod

@@ -210,6 +210,7 @@ def test_an_absent_tracking_server_is_told_and_the_page_goes_on(page: Page, site
     expect(page.locator("#chart-loss .trace .lines path").first).to_be_visible()
     site.platform.tracking = site.platform.scheduler = False
     expect(page.locator("[data-banner=tracking]")).to_contain_text("training goes on")
+    expect(page.locator("[data-banner=tracking]")).to_contain_text("1,234 numbers")
     expect(page.locator("[data-banner=scheduler]")).to_be_visible()
     site.platform.tracking = site.platform.scheduler = True
     expect(page.locator("[data-banner=tracking]")).to_have_count(0)

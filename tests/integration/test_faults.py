@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from minimind_platform import Platform, Settings, State, Task
+from minimind_platform.cli import main
 from minimind_platform.home import prepare
 from minimind_platform.servers import Server
 from minimind_platform.supervisor import Supervisor
@@ -137,15 +138,23 @@ def test_tracking_server_killed_and_restarted_in_mid_run(house: House) -> None:
 
 
 @pytest.mark.fault("tracking server down for good")
-def test_tracking_server_away_at_the_end(house: House) -> None:
-    """The task still finishes, says that something is missing in MLflow, and makes up for it later."""
+def test_tracking_server_away_at_the_end(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """The task still finishes, says how much is missing in MLflow, and that can be sent later."""
     house.start(house.tracking, house.scheduler)
     task = house.submit(max_steps=150)
     house.until_step(task, 20)
     house.kill(house.tracking)
-    assert house.until(task, State.FINISHED).unsynced
+    ended = house.until(task, State.FINISHED)
+    assert ended.unsynced
+    assert house.platform.sending.unsent(ended) > 100
+    sync = ["sync", task.id]
+    house.kill(house.scheduler)  # which would do it sooner or later
+    assert main(sync, house.platform) == 1, "the server is away"
     house.start(house.tracking)
-    house.synced(task)
+    assert main(sync, house.platform) == 0
+    assert "in MLflow" in capsys.readouterr().out
+    assert house.platform.sending.unsent(ended) == 0
+    assert not house.platform.task(task.id).unsynced
     assert list(house.history(task)) == list(range(1, 151))
     run = house.platform.checkpoints(task.id)
     assert {"last", "best"} <= {alias for version in run for alias in version.aliases}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from trainer.errors import BaseModelError
-from trainer.minimind_files import read_pth
+from trainer.minimind_files import MOST_TENSORS, read_pth
 from trainer.state import STATE_DIR, load_state
 
 
@@ -94,3 +94,12 @@ def test_names_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(BaseModelError, match="not in a subdirectory"):
         read_pth(path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.fault("malicious weights")
+def test_a_file_of_very_many_tensors_is_refused(tmp_path: Path, shared: bool) -> None:
+    path, one = tmp_path / "many.pth", torch.zeros(1)
+    torch.save({f"t{number}": one if shared else torch.zeros(1) for number in range(MOST_TENSORS + 1)}, path)
+    with pytest.raises(BaseModelError, match="more than any MiniMind model"):
+        read_pth(path)
