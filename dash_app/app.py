@@ -27,7 +27,7 @@ from dash_app.rest_system import system_router
 from dash_app.rest_trash import trash_router
 from dash_app.statics import Statics
 from dash_app.texts import LANGUAGES
-from dash_app.ui import create_ui
+from dash_app.ui import BUNDLES, create_ui
 from dash_app.views import answer
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def create_app(platform: "Platform") -> FastAPI:
     app.include_router(mlflow_router(platform.settings.tracking))
     _add_small_routes(app)
     ui = create_ui(platform)
-    app.mount("/", Statics(WSGIMiddleware(ui.server, workers=WEB_THREADS)))  # type: ignore[arg-type]
+    app.mount("/", Statics(WSGIMiddleware(ui.server, workers=WEB_THREADS), BUNDLES.all()))  # type: ignore[arg-type]
     app.add_middleware(Guard, allowed_hosts=platform.settings.allowed_hosts, script_hashes=tuple(ui.csp_hashes()))
     return app
 

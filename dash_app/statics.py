@@ -2,11 +2,14 @@
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dash_app.bundles import Bundle
 
 PREFIXES = ("/assets/", "/_dash-component-suites/")
 COMPRESSIBLE = ("text/", "application/javascript", "application/json", "image/svg")
@@ -24,8 +27,9 @@ RawHeaders = list[tuple[bytes, bytes]]
 class Statics:
     """Wraps the Dash application and answers for its static files from memory after the first request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, bundles: Mapping[str, Bundle]) -> None:
         self.app = app
+        self.bundles = bundles
         self.kept: dict[str, tuple[RawHeaders, bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +57,10 @@ class Statics:
             if not squeezed:
                 body = gzip.decompress(body)
         else:
-            status, kind, body = await self._from_app(scope, receive)
+            if bundle := self.bundles.get(scope["path"]):
+                status, kind, body = 200, bundle.kind.encode(), bundle.body
+            else:
+                status, kind, body = await self._from_app(scope, receive)
             squeezed = squeezed and kind.decode().startswith(COMPRESSIBLE)
             if squeezed:
                 body = await anyio.to_thread.run_sync(gzip.compress, body, 9)

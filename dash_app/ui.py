@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import dash_bootstrap_components as dbc
 import flask
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
+from dash_app.bundles import Bundles
 from dash_app.components import attributes, empty, icon, link_button
 from dash_app.pages import compare, data, models, new_sweep, new_task, run, sweep, sweeps, system, task, tasks, trash
 from dash_app.texts import LANGUAGES, Texts, pick_texts
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parent / "assets"
 BOOT = "00-boot.js"
+BUNDLES = Bundles(ASSETS, apart={BOOT})
 CURVE_PAGE = re.compile("/(?:tasks|runs)/([0-9a-f]{32})")
 """Pages with charts."""
 INDEX = """<!DOCTYPE html>
@@ -36,13 +38,13 @@ INDEX = """<!DOCTYPE html>
 <title>{title}</title>
 <link rel="icon" type="image/svg+xml" href="/assets/logo.svg">
 <script src="/assets/{boot}?v={version}"></script>
-{css}
+<link rel="stylesheet" href="{style}">
 </head>
 <body>
 <div id="react-entry-point">
 <div class="_dash-loading"><img src="/assets/logo.svg" alt="" width="40" height="40"></div>
 </div>
-<footer>{config}{scripts}{renderer}</footer>
+<footer>{config}{scripts}<script src="{script}"></script>{renderer}</footer>
 </body>
 </html>"""
 NAVIGATION = (
@@ -76,8 +78,9 @@ class _Ui(Dash):
 
     def interpolate_index(self, **parts: Any) -> str:
         version = int((ASSETS / BOOT).stat().st_mtime)
-        chosen = {key: parts[key] for key in ("title", "css", "config", "scripts", "renderer")}
-        return INDEX.format(lang=current_texts().html_lang, boot=BOOT, version=version, **chosen)
+        chosen = {key: parts[key] for key in ("title", "config", "scripts", "renderer")}
+        own = {"script": BUNDLES.script.url, "style": BUNDLES.style.url, "boot": BOOT, "version": version}
+        return INDEX.format(lang=current_texts().html_lang, **own, **chosen)
 
 
 def current_texts() -> Texts:
@@ -92,24 +95,25 @@ def create_ui(platform: "Platform") -> Dash:
         title="MiniMind Platform",
         update_title=None,  # type: ignore[arg-type]
         assets_folder=str(ASSETS),
-        assets_ignore=BOOT,
+        assets_ignore=".*",  # they come as bundles
         suppress_callback_exceptions=True,
         on_error=_log_error,
     )
-    ui.layout = lambda: _frame(current_texts())
+    ui.layout = lambda: _first(platform)
     ui.server.before_request(lambda: _prepare_curves(platform))
     ui.server.after_request(_tell_unknown_pages)
 
-    @ui.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
-    def show_page(path: str, search: str) -> Any:
-        query = {key: values[0] for key, values in parse_qs((search or "").lstrip("?")).items()}
-        try:
-            content = page_for(platform, path or "/", query, current_texts())
-        except Exception as error:
-            logger.exception("The page %s cannot be shown.", path)
-            content = _failed(error, current_texts())
-        token = uuid.uuid4().hex  # so that scripts and React take it for a new page, also of the same kind
-        return html.Div(content, key=token, **attributes(data_page_token=token))
+    @ui.callback(
+        Output("page", "children"),
+        Output("first-page", "data"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        State("first-page", "data"),
+    )
+    def show_page(path: str, search: str, first: str) -> Any:
+        if first and first == f"{path}{search or ''}":
+            return no_update, ""
+        return _page(platform, path or "/", search or ""), ""
 
     ui.clientside_callback(
         ClientsideFunction("minimind", "pageShown"), Input("page", "children"), prevent_initial_call=True
@@ -119,6 +123,26 @@ def create_ui(platform: "Platform") -> Dash:
     models.add_callbacks(ui, platform, current_texts)
     task.add_callbacks(ui, platform, current_texts)
     return ui
+
+
+def _first(platform: "Platform") -> html.Div:
+    """The frame with the page that the browser has opened: it need not be asked for once more."""
+    opened = urlsplit(flask.request.referrer or "")
+    search = f"?{opened.query}" if opened.query else ""
+    if not opened.path or not is_page(opened.path):
+        return _frame(current_texts(), html.Div(className="page-wait"), "")
+    return _frame(current_texts(), _page(platform, opened.path, search), f"{opened.path}{search}")
+
+
+def _page(platform: "Platform", path: str, search: str) -> html.Div:
+    query = {key: values[0] for key, values in parse_qs(search.lstrip("?")).items()}
+    try:
+        content = page_for(platform, path, query, current_texts())
+    except Exception as error:
+        logger.exception("The page %s cannot be shown.", path)
+        content = _failed(error, current_texts())
+    token = uuid.uuid4().hex  # so that scripts and React take it for a new page, also of the same kind
+    return html.Div(content, key=token, **attributes(data_page_token=token))
 
 
 def page_for(platform: "Platform", path: str, query: dict[str, str], t: Texts) -> Any:
@@ -169,7 +193,8 @@ def _log_error(error: Exception) -> None:
     logger.error("A page's callback failed.", exc_info=error)
 
 
-def _frame(t: Texts) -> html.Div:
+def _frame(t: Texts, page: html.Div, opened: str) -> html.Div:
+    """What stands around all pages; `opened` is the address of the first one, if it is there already."""
     scripts = {key.removeprefix("js."): text for key, text in t.pages.items() if key.startswith("js.")}
     return html.Div(
         [
@@ -177,7 +202,8 @@ def _frame(t: Texts) -> html.Div:
             html.Div(id="texts", hidden=True, **attributes(data_texts=json.dumps(scripts), data_lang=t.html_lang)),
             html.A(t("skip"), href="#page", className="skip-link"),
             _sidebar(t),
-            html.Main(html.Div(className="page-wait"), id="page", tabIndex="-1"),
+            dcc.Store(id="first-page", data=opened),
+            html.Main(page, id="page", tabIndex="-1"),
             html.Div(id="toasts", role="status", **attributes(aria_live="polite")),
         ],
         id="frame",

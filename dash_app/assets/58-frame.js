@@ -82,6 +82,7 @@
   setInterval(freshTimes, 10000);
   new MutationObserver((changes) => {
     if (changes.some((change) => change.addedNodes.length) && document.getElementById("texts")) { freshTimes(); }
+    if (shown === null && document.querySelector("[data-page-token]")) { pageShown(); } // the first one comes with the frame
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   window.dash_clientside.minimind = Object.assign(window.dash_clientside.minimind || {}, { pageShown });

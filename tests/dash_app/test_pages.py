@@ -10,6 +10,7 @@ import pytest
 from fake_data import HTML
 from fake_platform import FakePlatform
 from fastapi.testclient import TestClient
+from httpx import Response
 from page_parts import by_id, text_of, walk
 
 import dash_app
@@ -151,13 +152,36 @@ def test_a_page_that_fails_says_so(
         raise OSError("no disk")
 
     monkeypatch.setattr(platform, "datasets", datasets)
-    inputs = [{"id": "url", "property": name, "value": value} for name, value in (("pathname", "/new"), ("search", ""))]
-    outputs = {"id": "page", "property": "children"}
-    body = {"output": "page.children", "outputs": outputs, "inputs": inputs, "changedPropIds": ["url.pathname"]}
     client.cookies.set("lang", language)
-    answer = client.post("/_dash-update-component", json=body)
-    assert answer.status_code == 200
-    assert texts(language)("page.failed") in json.dumps(answer.json(), ensure_ascii=False)
+    for answer in (asked(client, "/new"), client.get("/_dash-layout", headers={"Referer": "http://localhost/new"})):
+        assert answer.status_code == 200
+        assert texts(language)("page.failed") in json.dumps(answer.json(), ensure_ascii=False)
+
+
+def asked(client: TestClient, path: str, first: str = "") -> Response:
+    """What Dash answers when the address becomes this."""
+    inputs = [{"id": "url", "property": name, "value": value} for name, value in (("pathname", path), ("search", ""))]
+    outputs = [{"id": "page", "property": "children"}, {"id": "first-page", "property": "data"}]
+    body = {
+        "output": "..page.children...first-page.data..",
+        "outputs": outputs,
+        "inputs": inputs,
+        "state": [{"id": "first-page", "property": "data", "value": first}],
+        "changedPropIds": ["url.pathname"],
+    }
+    return client.post("/_dash-update-component", json=body)
+
+
+def test_the_page_that_a_browser_opens_comes_with_the_frame_and_is_not_made_twice(client: TestClient) -> None:
+    def frame(path: str) -> str:
+        return json.dumps(client.get("/_dash-layout", headers={"Referer": f"http://localhost{path}"}).json())
+
+    opened = frame("/tasks/a2?x=1")
+    assert "data-page-token" in opened and '"/tasks/a2?x=1"' in opened
+    assert "data-page-token" not in frame("/nowhere")
+    assert "data-page-token" not in client.get("/_dash-layout").text
+    assert "page" not in asked(client, "/tasks", first="/tasks").json()["response"]
+    assert "page" in asked(client, "/tasks", first="/models").json()["response"]
 
 
 @pytest.mark.parametrize(
