@@ -323,8 +323,8 @@ TEXTS: dict[str, str] = {
     "Trainings that run go on.",
     "js.tracking_away": "The tracking server does not answer. Curves show what was read until {time}; "
     "the training goes on.",
-    "js.unsent": "{n} numbers are recorded here and not there.",
-    "js.unsent_one": "One number is recorded here and not there.",
+    "js.unsent": "{n} numbers are recorded only here so far.",
+    "js.unsent_one": "One number is recorded only here so far.",
     "js.unsynced": "The last numbers are not in MLflow yet; they will be there shortly.",
     "js.waits_held": "Waits for {slots}, held by {holders}.",
     "js.waits_missing": "Waits for {slots}, which this machine does not have.",
